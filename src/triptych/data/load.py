@@ -19,7 +19,7 @@ from .formats.table_format import FIELDS, Format, sniff
 from .formats.texts import finer
 from .sets import catalog
 from .sets.entry import SPLITS
-from .split import by_input, by_source
+from .split import by_input, by_source, division_of
 from .table import DataTable, Names
 
 Reader = Callable[[list[str], DataTable, Sequence[str], Notify | None], list[Example]]
@@ -56,6 +56,7 @@ def load_split(
             "data.encoding (--encoding) is that of your own files, but the data is the set "
             f"{data.set}. Leave it out."
         )
+    refuse_idle_split(data)
     entry = catalog.entry(data.set) if data.set is not None else None
     if not aligned(needs) or (
         entry is not None and entry.loader is not None and "source" in entry.fields
@@ -80,7 +81,8 @@ def load_split(
     missing = [name for name in ("validation", "test") if getattr(data, name) is None]
     if given is not None and not (split == "train" and missing):
         return _files(data, given, report)
-    parts = by_source(_files(data, data.train, report if split == "train" else None))
+    whole = _files(data, data.train, report if split == "train" else None)
+    parts = by_source(whole, division_of(data))
     if split != "train":
         return parts[split]
     return parts["train"] + [
@@ -116,9 +118,9 @@ def load_other_split(
     found = reader_of(needs)(
         names_of(data.train), data, needs, report if split == "train" else None
     )
-    parts = by_input(found)
+    parts = by_input(found, division_of(data))
     if tuple(needs) == ("text",) and not (parts["validation"] and parts["test"]):
-        parts = by_input(finer(found))
+        parts = by_input(finer(found), division_of(data))
     if split != "train":
         return to_score(parts[split], needs)
     return parts["train"] + [
@@ -167,6 +169,21 @@ def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
     idle = [name for name in data.columns if name not in (*known, "header")]
     if idle:
         raise unknown("field", idle[0], (*known, "header"), "in data.columns (--columns)")
+
+
+def refuse_idle_split(data: DataTable) -> None:
+    """Raise UsageError if `data.split` or `data.held_out` is given where nothing is divided."""
+    given = [name for name in ("split", "held_out") if getattr(data, name) is not None]
+    if given and data.set is not None:
+        raise UsageError(
+            f"data.{given[0]} divides your own files, but the data is the set {data.set}, which "
+            "has its own parts. Leave it out."
+        )
+    if data.stream and data.split == "stratified":
+        raise UsageError(
+            "data.split = 'stratified' reads all texts into memory, and data.stream does not. "
+            "Leave one of them out."
+        )
 
 
 def names_of(given: Names) -> list[str]:

@@ -1,4 +1,9 @@
-"""Split a set that comes in one piece so that no sentence is on two sides."""
+"""Split a set that comes in one piece so that no sentence is on two sides.
+
+There are two ways (docs/decisions/022). The hash of a text alone decides by default: a text never
+moves when the set grows, but a small part may have too many of one class or none of another. A
+stratified split takes its share of every class.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,33 @@ import re
 import string
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .example import Example
+from .strata import allotted, strata_of
+
+if TYPE_CHECKING:
+    from .table import DataTable
 
 SHARES = {"test": 0.025, "validation": 0.025}
+PARTS = ("test", "validation", "train")
+
+
+@dataclass(frozen=True)
+class Division:
+    """Say how a set is divided.
+
+    Args:
+        shares: Part -> share of the texts that is held out.
+        stratified: Take the share of every class, instead of deciding each text by its hash alone.
+    """
+
+    shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
+    stratified: bool = False
+
+
+BY_HASH = Division()
 
 
 def sentence_key(text: str) -> str:
@@ -34,9 +62,15 @@ def _no_sign(found: re.Match[str]) -> str:
     return found[0] if unicodedata.category(found[0])[0] == "M" else " "
 
 
+def division_of(data: DataTable) -> Division:
+    """Return how the parts that have no file of their own are kept out of the training file."""
+    shares = SHARES if data.held_out is None else dict.fromkeys(SHARES, data.held_out)
+    return Division(shares, data.split == "stratified")
+
+
 def split_of(key: str, shares: Mapping[str, float] = SHARES) -> str:
     """Return the split of a sentence by its hash alone, so it never moves when a set grows."""
-    point = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    point = _point(key)
     for name, share in shares.items():
         if point < share:
             return name
@@ -44,35 +78,80 @@ def split_of(key: str, shares: Mapping[str, float] = SHARES) -> str:
     return "train"
 
 
-def by_input(examples: Sequence[Example]) -> dict[str, list[Example]]:
+def by_input(
+    examples: Sequence[Example], division: Division = BY_HASH
+) -> dict[str, list[Example]]:
     """Split Examples by their first input text, passage or first turn; equal ones stay together.
 
     Nothing is left out. If so few are given that none would be left for training, none is held out.
     """
-    parts: dict[str, list[Example]] = {"test": [], "validation": [], "train": []}
-    for example in examples:
-        texts = (value for value in example.inputs.values() if isinstance(value, str))
-        # All questions on a passage stay together.
-        text = next(texts, "") if example.passage is None else example.passage
-        if example.messages is not None:
-            text = next((one["content"] for one in example.messages if one["role"] != "system"), "")
-        parts[split_of(sentence_key(text))].append(example)
+    keys = [sentence_key(_input_of(example)) for example in examples]
+    part_of = _assigned(keys, examples, division)
+    parts: dict[str, list[Example]] = {part: [] for part in PARTS}
+    for key, example in zip(keys, examples, strict=True):
+        parts[part_of[key]].append(example)
     return parts if parts["train"] else {"test": [], "validation": [], "train": list(examples)}
 
 
-def by_source(examples: Sequence[Example]) -> dict[str, list[Example]]:
+def by_source(
+    examples: Sequence[Example], division: Division = BY_HASH
+) -> dict[str, list[Example]]:
     """Split pairs by their source sentence, and drop repeated pairs and leaked targets.
 
     All pairs of one source go to the same split. A training pair whose target is in test or
     validation is left out, and so is a validation pair whose target is in test.
     """
-    parts: dict[str, dict[tuple[str, str], Example]] = {"test": {}, "validation": {}, "train": {}}
-    for example in examples:
-        key = sentence_key(example.source or ""), sentence_key(example.target or "")
-        parts[split_of(key[0])].setdefault(key, example)  # keeps the first of repeated pairs
+    keys = [(sentence_key(one.source or ""), sentence_key(one.target or "")) for one in examples]
+    part_of = _assigned([source for source, _ in keys], examples, division)
+    parts: dict[str, dict[tuple[str, str], Example]] = {part: {} for part in PARTS}
+    for key, example in zip(keys, examples, strict=True):
+        parts[part_of[key[0]]].setdefault(key, example)  # keeps the first of repeated pairs
     held: set[str] = set()
     found: dict[str, list[Example]] = {}
     for name, part in parts.items():
         found[name] = [example for (_, target), example in part.items() if target not in held]
         held |= {target for _, target in part} if name != "train" else set()
     return found
+
+
+def _assigned(
+    keys: Sequence[str], examples: Sequence[Example], division: Division
+) -> dict[str, str]:
+    """Return the part of every key.
+
+    A stratified split orders the keys of each class by their hashes and takes the first ones for
+    the test, the next for validation: when a set grows, a text at the border of training can move
+    to validation, but hardly to the test.
+    """
+    if not division.stratified:
+        return {key: split_of(key, division.shares) for key in keys}
+    stratum_of: dict[str, str] = {}
+    for key, stratum in zip(keys, strata_of(examples), strict=True):
+        stratum_of.setdefault(key, stratum)  # equal texts are one, in the class of the first
+    strata: dict[str, list[str]] = {}
+    for key, stratum in stratum_of.items():
+        strata.setdefault(stratum, []).append(key)
+    found: dict[str, str] = {}
+    ordered = {name: sorted(group, key=_point) for name, group in strata.items()}
+    held = allotted({name: len(group) for name, group in ordered.items()}, division.shares)
+    for name, group in ordered.items():
+        begin = 0
+        for part, counts in held.items():
+            found |= dict.fromkeys(group[begin : begin + counts[name]], part)
+            begin += counts[name]
+        found |= dict.fromkeys(group[begin:], "train")
+    return found
+
+
+def _point(key: str) -> float:
+    """Map a text to a number from 0 to 1 by its hash."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+
+
+def _input_of(example: Example) -> str:
+    """Return the text by which an Example is split; all questions on a passage stay together."""
+    if example.messages is not None:
+        return next((one["content"] for one in example.messages if one["role"] != "system"), "")
+    if example.passage is not None:
+        return example.passage
+    return next((value for value in example.inputs.values() if isinstance(value, str)), "")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
 
 from ..checking import TOKENS, Count
 from ..errors import UsageError
@@ -28,6 +28,11 @@ class DataTable:
     # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
     validation: Names | None = None
     test: Names | None = None  # read by triptych evaluate and compare, never by training
+    # how they are kept out: "hash" (unset: the same) decides by each text alone, so none moves when
+    # the file grows; "stratified" takes the share of every class (docs/decisions/022)
+    split: Literal["hash", "stratified"] | None = None
+    # the share of `train` that is kept out for each of them; unset: 0.025
+    held_out: Annotated[float, Gt(0), Lt(0.5)] | None = None
     # field -> column or key, by name or number: {source = "English", target = "Deutsch"}
     columns: dict[str, str | int] | None = None
     # the same as a list, in the order in which the task reads them; columns counts before it

@@ -74,12 +74,15 @@ def loss_sums(loaded: LoadedModel, examples: Sequence[Example], done: Done | Non
 def means(*sums: Sums) -> dict[str, float]:
     """Return the mean of every loss over all of `sums`.
 
+    A loss without any term is left out: nothing is known of it, and 0 would be the best there is.
     "count" is the number of terms of the first loss.
     """
     names = list(dict.fromkeys(name for one in sums for name in one))
     parts = {name: [one[name] for one in sums if name in one] for name in names}
     counts = {name: sum(count for _, count in each) for name, each in parts.items()}
     found = {
-        name: sum(total for total, _ in each) / max(1, counts[name]) for name, each in parts.items()
+        name: sum(total for total, _ in each) / counts[name]
+        for name, each in parts.items()
+        if counts[name]
     }
     return {**found, "count": float(next(iter(counts.values()), 0))}

@@ -12,7 +12,7 @@ import torch
 from ..data.example import Example
 from ..decoding.settings import DecodingSettings
 from ..decoding.streaming import stream
-from ..errors import UsageError, unknown
+from ..errors import DataError, UsageError, unknown
 from ..messages import message
 from ..tasks.task import Prediction
 from . import shown
@@ -170,6 +170,9 @@ class Predictor(LoadedModel):
             settings: How answers are decoded; None: the run's defaults.
             begin: Called with the name of each pass over the examples ("Answering", "Scoring");
                 what it returns receives how many of them are done.
+
+        Raises:
+            DataError: A task that is scored by its losses alone has no term of them.
         """
         predictions = [Prediction(text="", index=index) for index in range(len(examples))]
         seconds: float | None = None
@@ -179,7 +182,13 @@ class Predictor(LoadedModel):
             predictions = list(self.answer(examples, settings, None, None, 0, done))
             seconds = time.monotonic() - began
         done = None if begin is None else begin("Scoring")
-        scores = self.task.score(predictions, examples, self.losses(examples, done))
+        losses = self.losses(examples, done)
+        if self.task.spec.by_losses and not losses["count"]:
+            raise DataError(
+                f"There is nothing to score: the {len(examples):,} examples hold no token that is "
+                "learnt or predicted."
+            )
+        scores = self.task.score(predictions, examples, losses)
         return Evaluation(predictions, scores, seconds, torch.get_num_threads())
 
     def losses(self, examples: Sequence[Example], done: Done | None = None) -> dict[str, float]:

@@ -101,6 +101,7 @@ OF_LABELS: dict[str, type] = {
     "template": dict[str, str],
     "languages": dict[str, list[str]],
     "value": dict[str, float],
+    "class_weights": dict[str, float],
     "mask": bool,
     "pooler": bool,
     "no_answer": bool,

@@ -16,10 +16,11 @@ from ..data.tokenizers.sides import Tokenizers
 from ..decoding.settings import DecodingSettings
 from ..errors import DataError, unknown
 from ..metrics import classification as metrics
+from .class_weights import weights_of
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
-from .classification_scores import labels_of, score
+from .classification_scores import break_down, labels_of, score
 from .encoders import encoder_alone
-from .options import ClassificationOptions, read_options
+from .options import ClassificationOptions, ClassWeights, read_options
 from .task import Labels, Losses, Prediction, Purpose, Task, TaskSpec
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ DEFAULT = ClassificationOptions()
 def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(ClassificationOptions, values)
-    kind = options.learn
+    kind, given = options.learn, asdict(options)
+    if options.class_weights is None:  # config.json stays as it was before there were weights
+        del given["class_weights"]
     return Task(
         spec=SPEC,
-        options=asdict(options),
+        options=given,
         needs=("text", *(["text_pair"] if options.pair else []), kind),
-        prepare=partial(prepare, kind=kind, positive=options.positive),
+        prepare=partial(
+            prepare, kind=kind, positive=options.positive, class_weights=options.class_weights
+        ),
         encode=partial(encode, options=options),
         head=partial(head, options=options),
         loss=partial(
@@ -50,6 +55,7 @@ def build(values: Mapping[str, object]) -> Task:
         answer=partial(answer, kind=kind),
         read=partial(read, kind=kind),
         score=partial(score, kind=kind, positive=options.positive),
+        break_down=None if kind == "value" else partial(break_down, kind=kind),
         passes=2 if options.r_drop else 1,
         draws=options.token_dropout > 0,
         calibrate=partial(calibrate, kind=kind) if options.calibrate and kind != "value" else None,
@@ -58,11 +64,15 @@ def build(values: Mapping[str, object]) -> Task:
 
 
 def prepare(
-    examples: Sequence[Example], kind: str = "label", positive: str | None = None
+    examples: Sequence[Example],
+    kind: str = "label",
+    positive: str | None = None,
+    class_weights: ClassWeights = None,
 ) -> Labels:
     """Return {"labels": names, sorted}, or the scale of a number.
 
-    The scale is {"value": mean, deviation, lowest and highest of the training texts}.
+    The scale is {"value": mean, deviation, lowest and highest of the training texts}. With weights
+    of classes there is also {"class_weights": label -> weight}.
     """
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable text.")
@@ -94,7 +104,9 @@ def prepare(
         )
     if positive is not None and positive not in names:
         raise unknown("label", positive, names, "in task.positive")
-    return {"labels": names}
+    if class_weights is None:
+        return {"labels": names}
+    return {"labels": names, "class_weights": weights_of(examples, class_weights)}
 
 
 def encode(
@@ -110,7 +122,8 @@ def encode(
 
     A pair has segments 0 and 1. targets: {"text": (1,) ones, which the mean loss counts, "label":
     (1,) number | "labels": (C,) of 0 and 1 | "value": (1,) in standard deviations from the mean}. A
-    label that is not in the training data is -1: it has no loss, and its answer is wrong.
+    label that is not in the training data is -1: it has no loss and is not counted, and its answer
+    is wrong. With weights of classes there is "weight": (1,) as well.
     """
     tokenizer = tokenizers.source
     texts = [example.text, example.text_pair] if options.pair else [example.text]
@@ -139,7 +152,7 @@ def _targets(example: Example, labels: Labels, kind: str) -> dict[str, np.ndarra
     given = getattr(example, kind)
     if given is None:
         raise DataError(f"{example.place or 'An example'} has no {kind} to learn from.")
-    counted = {"text": np.ones(1, dtype=np.int64)}
+    counted: dict[str, np.ndarray] = {"text": np.ones(1, dtype=np.int64)}
     if kind == "value":
         scale = labels["value"]
         return {
@@ -148,7 +161,13 @@ def _targets(example: Example, labels: Labels, kind: str) -> dict[str, np.ndarra
         }
     places = {name: place for place, name in enumerate(labels["labels"])}
     if kind == "label":
-        return {**counted, "label": np.array([places.get(given, -1)], dtype=np.int64)}
+        place, weights = places.get(given, -1), labels.get("class_weights")
+        if place < 0:
+            counted["text"] = counted["text"][:0]
+        if weights is not None:
+            weight = weights[given] if place >= 0 else 0.0
+            counted["weight"] = np.array([weight], dtype=np.float32)
+        return {**counted, "label": np.array([place], dtype=np.int64)}
     row = np.zeros(len(places), dtype=np.float32)
     row[[places[name] for name in given if name in places]] = 1
     return {**counted, "labels": row}
@@ -203,14 +222,19 @@ def loss(
     """Return what is learnt, and what is only reported.
 
     loss: cross-entropy in nats (smoothed, with R-Drop's disagreement), summed over texts, where
-    each window counts as a text; nll: without smoothing and with the fitted temperature, reported.
-    For a number both are the squared error in variances.
+    each window counts as a text and has the weight of its class; nll: without smoothing and weights
+    and with the fitted temperature, reported. For a number both are the squared error in variances.
     """
     from ..model.heads import classifier_loss
 
     count = batch.counts["tokens"]
     learnt, plain = classifier_loss.losses(
-        output.logits, output.temperature, batch.targets[kind], kind, label_smoothing
+        output.logits,
+        output.temperature,
+        batch.targets[kind],
+        kind,
+        label_smoothing,
+        batch.targets.get("weight"),
     )
     found = {"loss": (learnt, count, 1.0), "nll": (plain.detach(), count, 0.0)}
     if r_drop and batch.passes == 2:

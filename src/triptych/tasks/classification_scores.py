@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..data.example import Example
 from ..errors import DataError
+from ..metrics import classes
 from ..metrics import classification as metrics
 from .task import Prediction, Scores
 
@@ -38,6 +39,9 @@ def score(
             "pearson": metrics.pearson(ours, theirs),
             "spearman": metrics.spearman(ours, theirs),
         }
+        if len(set(theirs)) < 2:
+            note = "; not known, because the references do not vary: 0 says nothing"
+            signatures |= {name: f"{metrics.SIGNATURES[name]}{note}" for name in values}
     elif kind == "labels":
         found = metrics.label_sets(
             [one.details.get("labels", []) for one in predictions],
@@ -72,9 +76,39 @@ def score(
     unseen = _unseen_labels(predictions, examples, kind)
     if unseen:
         signatures["unseen labels"] = unseen
-    if losses:
+    if "loss" in losses:
         values["loss"] = losses["nll"] if "nll" in losses else losses["loss"]
+    elif losses:
+        signatures["loss"] = f"not known: no text has a {kind} of the training data"
     return Scores(values, signatures)
+
+
+def break_down(
+    predictions: Sequence[Prediction], examples: Sequence[Example], kind: str = "label"
+) -> classes.Breakdown:
+    """Return the scores of each label, the wrong answers and, of one label, the confusions."""
+    gold = [labels_of(one, kind) for one in examples]
+    ours = [_answered(one, kind) for one in predictions]
+    pairs = enumerate(zip(ours, gold, strict=True))
+    wrong = [place for place, (one, other) in pairs if set(one) != set(other)]
+    mistakes = [
+        classes.Mistake(
+            place, ", ".join(gold[place]), ", ".join(ours[place]), predictions[place].score or 0.0
+        )
+        for place in sorted(wrong, key=lambda place: -(predictions[place].score or 0.0))
+    ]
+    found = classes.of_label_sets(ours, gold)
+    if kind == "labels":
+        return classes.Breakdown("texts", found, mistakes=mistakes)
+    both = classes.confusion([one for (one,) in ours], [one for (one,) in gold])
+    return classes.Breakdown("texts", found, both, mistakes)
+
+
+def _answered(prediction: Prediction, kind: str) -> list[str]:
+    if kind == "label":
+        return [prediction.text]
+    found: list[str] = prediction.details.get("labels", [])
+    return found
 
 
 def _unseen_labels(

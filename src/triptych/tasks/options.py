@@ -20,6 +20,7 @@ FILL_IN_LEAST = 8  # fewest tokens of a window whose middle is filled in
 Bigrams = Annotated[int, Ge(0), Note("0: off")]
 OrOff = Annotated[float, Ge(0), Note("0: off")]
 ShareOrOff = Annotated[float, Ge(0), Lt(1), Note("0: off")]
+ClassWeights = Literal["balanced"] | dict[str, Positive] | None
 Strictly = Annotated[float, Gt(0), Lt(1)]
 
 
@@ -60,7 +61,11 @@ class ClassificationOptions:
     r_drop: OrOff = 0.0
     # the label whose F1 is the score, like "spam"; unset: accuracy, and the mean F1 over labels
     positive: str | None = None
-    # fit a temperature (and for several labels thresholds) on the validation data after training
+    # how much the texts of a label count in the loss: "balanced", every label as much in all; or a
+    # table label -> weight, in which a label that is not named has 1. unset: every text the same
+    class_weights: ClassWeights = None
+    # fit a temperature (and for several labels thresholds) on the validation data after training, if
+    # it has enough texts
     calibrate: bool = True
 
     def contradictions(self, table: str) -> Iterator[str]:
@@ -79,6 +84,11 @@ class ClassificationOptions:
             yield (
                 f"{table}.positive is {self.positive!r}; it must be a label, and {table}.learn "
                 "must be 'label'."
+            )
+        if self.class_weights is not None and self.learn != "label":
+            yield (
+                f"{table}.class_weights weighs texts by their one label, and {table}.learn is "
+                f"'{self.learn}'. Leave it out."
             )
 
 

@@ -346,7 +346,7 @@ def score(
         predicted.append(None if columns is None else Tagged(*columns))
     values = attachment(predicted, gold)
     return Scores(
-        values | ({"loss": losses["loss"]} if losses else {}),
+        values | ({"loss": losses["loss"]} if "loss" in losses else {}),
         dict.fromkeys(("las", "uas", "upos"), SIGNATURE),
     )
 

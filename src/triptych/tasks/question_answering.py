@@ -306,7 +306,7 @@ def score(
     )
     values = {"f1": f1.value, "exact_match": exact.value}
     return Scores(
-        values | ({"loss": losses["loss"]} if losses else {}),
+        values | ({"loss": losses["loss"]} if "loss" in losses else {}),
         {"f1": f1.signature, "exact_match": exact.signature},
     )
 

@@ -239,7 +239,7 @@ def read(
 
 def with_loss(losses: Mapping[str, float]) -> dict[str, float]:
     """Return loss (nats per target token, not smoothed) and perplexity, where losses are known."""
-    if not losses:
+    if "loss" not in losses:
         return {}
     value = losses["nll"] if "nll" in losses else losses["loss"]
     return {"loss": value, "perplexity": math.exp(min(value, 700.0))}

@@ -28,7 +28,7 @@ from .encoders import encoder_alone
 from .options import TaggingOptions, read_options
 from .tagging_answers import BEGINS, GOES_ON, in_words, tag_prediction
 from .tagging_pieces import WordWindow, central, hidden, spelt, windows
-from .tagging_scores import score
+from .tagging_scores import break_down, score
 from .task import Labels, Losses, Prediction, Purpose, Task, TaskSpec
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def build(values: Mapping[str, object]) -> Task:
         answer=answer,
         read=partial(read, options=options),
         score=score,
+        break_down=None if options.unit == "character" else break_down,
     )
 
 
@@ -251,13 +252,14 @@ def constraints(labels: Labels) -> Chain:
 def loss(output: TagOutput, batch: Batch, label_smoothing: float = 0.0) -> Losses:
     """Return the cross-entropy of words, smoothed, or minus the log-probability of paths (CRF).
 
-    nll: without smoothing, reported. Nats a word.
+    nll: without smoothing, reported. Nats a word, over the words whose tag is known.
     """
     from torch.nn import functional
 
     from ..model.heads.tagger import chain_loss
 
-    targets, count = batch.targets["tags"].to(output.scores.device), batch.counts["tokens"]
+    targets = batch.targets["tags"].to(output.scores.device)
+    count = _known_words(batch, by_sentence=output.pairs is not None)
     if output.pairs is not None:
         return {"loss": (chain_loss(output, targets), count, 1.0)}
     smoothed = functional.cross_entropy(
@@ -267,6 +269,17 @@ def loss(output: TagOutput, batch: Batch, label_smoothing: float = 0.0) -> Losse
         output.scores.detach(), targets, ignore_index=-1, reduction="sum"
     )
     return {"loss": (smoothed, count, 1.0), "nll": (plain, count, 0.0)}
+
+
+def _known_words(batch: Batch, by_sentence: bool) -> int:
+    """Count the words that have a loss; a CRF leaves out a sentence with an unknown tag.
+
+    In training all tags are known.
+    """
+    tags = [one.targets["tags"] for one in batch.encoded]
+    if by_sentence:
+        return sum(len(each) for each in tags if (each >= 0).all())
+    return sum(int((each >= 0).sum()) for each in tags)
 
 
 class LabelledTagger(Protocol):

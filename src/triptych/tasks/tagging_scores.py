@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..data.example import Example
 from ..data.formats import bio
 from ..errors import DataError
+from ..metrics import classes
 from ..metrics import spans as metrics
 from .task import Prediction, Scores
 
@@ -49,8 +50,10 @@ def score(
         values, signatures = _of_words(predictions, examples)
     else:
         values, signatures = _of_tags(predictions, examples)
-    if losses:
+    if "loss" in losses:
         values["loss"] = losses["nll"] if "nll" in losses else losses["loss"]
+    elif losses:
+        signatures["loss"] = "not known: no word has a tag of the training data"
     return Scores(values, signatures)
 
 
@@ -66,11 +69,30 @@ def _of_words(
     return values, {"f1": "words, both ends right, micro-averaged"}
 
 
-def _of_tags(
+def break_down(
     predictions: Sequence[Prediction], examples: Sequence[Example]
-) -> tuple[dict[str, float], dict[str, str]]:
+) -> classes.Breakdown:
+    """Return the scores of each type of entity or, of plain tags, of each tag and its confusions."""
+    answers, references = _both(predictions, examples)
+    if not _are_plain(answers, references):
+        return classes.Breakdown(
+            "entities", classes.of_spans(metrics.span_scores(answers, references))
+        )
+    ours, theirs = ([tag for tags in side for tag in tags] for side in (answers, references))
+    return classes.Breakdown(
+        "words", classes.of_labels(ours, theirs), classes.confusion(ours, theirs)
+    )
+
+
+def _both(
+    predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the tags of answers and references, in one scheme.
+
+    Raises DataError where a sentence has not as many tags in both.
+    """
     references = [list(one.tags or ()) for one in examples]
-    answers = [
+    answers: list[list[str]] = [
         one.details.get("tags", [bio.OUTSIDE] * len(tags))
         for one, tags in zip(predictions, references, strict=True)
     ]
@@ -85,16 +107,29 @@ def _of_tags(
     ]
     if set(schemes) == {"bio", "bioes"}:  # write the references in the scheme of the answers
         references = [bio.converted(tags, schemes[0]) for tags in references]
+    return answers, references
+
+
+def _are_plain(answers: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> bool:
+    return bio.scheme_of({tag for tags in (*answers, *references) for tag in tags}) == "plain"
+
+
+def _of_tags(
+    predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> tuple[dict[str, float], dict[str, str]]:
+    answers, references = _both(predictions, examples)
     kinds = {tag for tags in references for tag in tags}
     accuracy = metrics.tag_accuracy(answers, references)
     unseen = sorted(
         {label for one in predictions for label in one.details.get("unseen_labels", ())}
     )
     note = f"; labels not seen in training, never right: {', '.join(unseen)}" if unseen else ""
-    if bio.scheme_of(kinds | {tag for tags in answers for tag in tags}) == "plain":
+    if _are_plain(answers, references):
         name = "upos" if kinds and kinds <= PARTS_OF_SPEECH else "accuracy"
         return {name: accuracy}, {name: f"single tags of given words{note}"}
     found = metrics.span_scores(answers, references)
+    if not found.all.given:
+        note += "; the references have no entity, so f1 and recall of 0 say nothing"
     values = {
         "f1": found.all.f1,
         "precision": found.all.precision,

@@ -13,6 +13,7 @@ from ..data.example import FIELDS, Example
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
+from ..metrics.classes import Breakdown
 from . import shown
 from .options import OPTIONS
 
@@ -121,6 +122,7 @@ class Scores:
 
 Read = Callable[[Sequence[Any], Example, Tokenizers], Prediction]
 Score = Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores]
+BreakDown = Callable[[Sequence[Prediction], Sequence[Example]], Breakdown]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +202,8 @@ class Task:
             reported.
         read: (raw results of one Example, Example, tokenizers) -> Prediction; merges windows.
         score: (predictions, examples, losses) -> Scores, the task's first metric first. losses:
-            means of the sums that `loss` returned.
+            means of the sums that `loss` returned, without those of which nothing was known.
+        break_down: (predictions, examples) -> the scores of each class; None where there are none.
         request: (encoded, decoding settings, tokenizers) -> what is to be decoded for it; its
             raw result is a list of DecodedText, best first.
         answer: (model, head, batch, decoding settings, tokenizers) -> one raw result for each
@@ -239,6 +242,7 @@ class Task:
     score: Score
     request: Callable[[Encoded, DecodingSettings, Tokenizers], DecodingRequest] | None = None
     answer: Callable[[Any, Any, Batch, DecodingSettings, Tokenizers], list[Any]] | None = None
+    break_down: BreakDown | None = None
     passes: int = 1
     draws: bool = False
     window: int | None = None

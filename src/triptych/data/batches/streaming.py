@@ -27,7 +27,7 @@ from ..formats.encodings import known, wide_mark
 from ..formats.lines import MARK, missing, not_utf8, report_marks
 from ..formats.texts import as_it_is, bounded, files_in, texts_of
 from ..sets.files import cache_folder
-from ..split import sentence_key, split_of
+from ..split import division_of, sentence_key, split_of
 from .shards import INDEX, VERSION, Shards, Writer
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class Corpus:
         self.paths = files_in(_names(data.train or []), data.verbatim)
         self._key = (data.listed(("text",)) or ["text"])[0]
         self._missing = [name for name in ("validation", "test") if getattr(data, name) is None]
+        self._shares = division_of(data).shares
 
     def texts(self, report: Notify | None = None) -> Iterator[tuple[int, Example]]:
         """Yield (number of its file, text); `report` gets notices on byte order marks."""
@@ -128,7 +129,7 @@ class Corpus:
 
     def part(self, example: Example) -> str:
         """Return the split of a text; a split with files of its own takes nothing from here."""
-        part = split_of(sentence_key(example.text or "")) if self._missing else "train"
+        part = split_of(sentence_key(example.text or ""), self._shares) if self._missing else "train"
         return part if part in self._missing else "train"
 
     @cached_property

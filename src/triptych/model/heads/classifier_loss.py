@@ -8,7 +8,12 @@ from torch.nn import functional
 
 
 def losses(
-    logits: Tensor, temperature: Tensor, targets: Tensor, kind: str, smoothing: float = 0.0
+    logits: Tensor,
+    temperature: Tensor,
+    targets: Tensor,
+    kind: str,
+    smoothing: float = 0.0,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss to minimise and the negative log-likelihood, summed over texts, in nats.
 
@@ -19,15 +24,22 @@ def losses(
         kind: "label", where a target of -1 is ignored; "labels" of 0 and 1, averaged for each text;
             or "value", with the squared error.
         smoothing: Label smoothing.
+        weights: (B,), multiplies the loss to minimise of each text, for "label".
     """
     if kind == "value":
         squared = (logits[:, 0] - targets).square().sum()
         return squared, squared
     scaled = logits / temperature.float()
     if kind == "label":
-        learnt = functional.cross_entropy(
-            logits, targets, ignore_index=-1, reduction="sum", label_smoothing=smoothing
-        )
+        if weights is None:
+            learnt = functional.cross_entropy(
+                logits, targets, ignore_index=-1, reduction="sum", label_smoothing=smoothing
+            )
+        else:
+            each = functional.cross_entropy(
+                logits, targets, ignore_index=-1, reduction="none", label_smoothing=smoothing
+            )
+            learnt = (each * weights).sum()
         return learnt, functional.cross_entropy(scaled, targets, ignore_index=-1, reduction="sum")
     wanted = targets.view_as(logits)
     smoothed = wanted * (1 - smoothing) + smoothing / 2

@@ -1,0 +1,74 @@
+"""Say where a set is too small for what is measured on it or learnt from it. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from .example import Example
+
+FEW_TEXTS = 100  # a part with fewer says little
+FEW_OF_A_CLASS = 10  # a class with fewer training texts can hardly be learnt
+MOST_NAMED = 20  # classes that a sentence names
+# Up to so many records -> the share that `init` keeps out for each part, so that from 1,000 records
+# on the test has at least FEW_TEXTS; more have enough with the usual 2.5 %.
+SHARES = ((2_000, 0.1), (4_000, 0.05))
+
+
+def share_for(records: int) -> float | None:
+    """Return the share to hold out of so many records for each part; None: the usual one."""
+    return next((share for most, share in SHARES if records < most), None)
+
+
+def margin(count: int) -> float:
+    """Return how far a percentage measured on so many texts may be off (95 %, at worst)."""
+    return 100 * 1.96 * 0.5 / math.sqrt(max(1, count))
+
+
+def few_texts(count: int, part: str, records: str = "texts") -> str | None:
+    """Return a warning if a part is too small to measure on, else None.
+
+    Args:
+        count: Its records.
+        part: Its name, "test".
+        records: What they are called.
+    """
+    if count >= FEW_TEXTS:
+        return None
+    if not count:
+        return f"There are no {part} {records}: nothing can be measured on them."
+    return (
+        f"Only {count:,} {part} {records if count > 1 else records.removesuffix('s')}: a percentage "
+        f"measured on so few is uncertain by up to {margin(count):.0f} points (95 %)."
+    )
+
+
+def class_counts(examples: Iterable[Example]) -> dict[str, int]:
+    """Count the texts of each label, the most frequent first; empty for numbers."""
+    return dict(
+        Counter(
+            name
+            for one in examples
+            for name in ([one.label] if one.label is not None else one.labels or ())
+        ).most_common()
+    )
+
+
+def rare_classes(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the classes with few training texts, the rarest first."""
+    rare = [(name, count) for name, count in counts.items() if count < FEW_OF_A_CLASS]
+    return dict(sorted(rare, key=lambda pair: (pair[1], pair[0])))
+
+
+def few_of_a_class(examples: Sequence[Example]) -> str | None:
+    """Return a warning that names the classes with few training texts, else None."""
+    rare = rare_classes(class_counts(examples))
+    if not rare:
+        return None
+    named = [f"'{name}' ({count})" for name, count in list(rare.items())[:MOST_NAMED]]
+    more = f" and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""
+    return (
+        f"Fewer than {FEW_OF_A_CLASS} training texts, too few to learn from: "
+        f"{', '.join(named)}{more}. Add texts, or join such classes."
+    )
