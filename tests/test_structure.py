@@ -56,7 +56,6 @@ ALLOWED = {name: _allowed(name) for name in BELOW}
 # Longer than the house allows since lines have 100 columns. The list may only get shorter.
 LONG: dict[str, int] = {
     "cli/compare.py:compare": 64,
-    "cli/evaluate.py:evaluate": 87,
     "cli/init.py:init": 98,
     "cli/inspect.py:inspect": 69,
     "cli/predict.py:predict": 73,

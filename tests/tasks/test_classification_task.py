@@ -222,12 +222,12 @@ def test_several_labels_are_learnt() -> None:
     ]
     predictor = trained(task(learn="labels", r_drop=0.5, label_smoothing=0.05), shown)
     batches = [
-        collate(encode_all(predictor.task, shown * 5, predictor.tokenizers, predictor.labels))
+        collate(encode_all(predictor.task, shown * 10, predictor.tokenizers, predictor.labels))
     ]
     for number, one in enumerate(batches[0].encoded):
         one.index = number
     with torch.no_grad():
-        assert "3 thresholds fitted on 30" in predictor.task.calibrate(
+        assert "3 thresholds fitted on 60" in predictor.task.calibrate(
             predictor.model, predictor.head, batches
         )  # type: ignore[misc, operator]
     evaluation = predictor.evaluate(shown)

@@ -337,13 +337,24 @@ def test_labels_that_training_never_showed_are_named_and_wrong() -> None:
     assert (
         scores.values["f1_ORG"] == 0.0
         and "B-ORG" in scores.signature
-        and np.isfinite(scores.values["loss"])
+        # a word without a known tag has no part in the mean
+        and scores.values["loss"] == ready.evaluate(EXAMPLES).scores.values["loss"]
     )
-    assert np.isfinite(
-        predictor(decoding="crf")
+
+
+@pytest.mark.parametrize("decoding", ["crf", "greedy"])
+def test_nothing_is_known_of_the_loss_where_no_tag_is(decoding: str) -> None:
+    scores = (
+        predictor(decoding=decoding)
         .evaluate([Example(text="Zed", words=[(0, 3)], tags=["B-ORG"])])
-        .scores.values["loss"]
+        .scores
     )
+    assert "loss" not in scores.values
+    assert "loss = not known: no word has a tag of the training data" in scores.signature
+    outside = predictor(decoding=decoding).evaluate(
+        [Example(text="Zed", words=[(0, 3)], tags=["O"])]
+    )
+    assert "loss" in outside.scores.values and "no entity" in outside.scores.signature
 
 
 def test_word_dropout_hides_words_in_training_alone() -> None:

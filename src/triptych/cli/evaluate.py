@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from ..data.sets.entry import SplitName
 from ..errors import DataError, UsageError
 from .columns import AS_FOUND, ReadingFlags
-from .console import Counting, field, put, table, talk
+from .console import Counting, talk
 from .predict import Precision, decoding_changes, load_run
 from .prompting import UNJUDGED, JudgementOutput, Judging, judge_run, write_answers
 from .threads import thread_notes
@@ -24,6 +24,48 @@ if TYPE_CHECKING:
     from ..data.example import Example
     from ..inference.evaluation import Evaluation
     from ..inference.predictor import Predictor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing:
+    """Hold the flags that show more than the scores."""
+
+    html: Annotated[
+        Path | None,
+        Parameter(
+            help=(
+                "Write a page with the scores of each class, the confusion matrix and the surest "
+                "mistakes to this file."
+            )
+        ),
+    ] = None
+    baseline: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help=(
+                "Also learn and score a simple model on the same data: TF-IDF under a linear model "
+                "(needs scikit-learn), or the most frequent tag of each word. The model card keeps "
+                "the result."
+            ),
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Hold what is scored and where the results go."""
+
+    split: str
+    data: list[str] | None
+    to: str | None
+    as_json: bool
+    bootstrap: int | None
+    predictions: Path | None
+    comparing: Comparing
+
+
+SCORES_ALONE = Comparing()
 
 
 def evaluate(
@@ -37,6 +79,7 @@ def evaluate(
     bootstrap: int | None = None,
     predictions: Path | None = None,
     precision: Precision = "float32",
+    comparing: Annotated[Comparing, Parameter(name="*")] = SCORES_ALONE,
     judging: Annotated[Judging, Parameter(name="*")] = UNJUDGED,
     reading: Annotated[ReadingFlags, Parameter(name="*")] = AS_FOUND,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
@@ -69,6 +112,7 @@ def evaluate(
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
     predictor = load_run(run, precision)
     if judging.as_ is not None:
+        _refuse_beside_judging(comparing)
         output = JudgementOutput(json_, bootstrap, predictions)
         return judge_run(predictor, split, data, judging, overrides or {}, output)
     if judging != UNJUDGED:
@@ -76,15 +120,47 @@ def evaluate(
             "--examples, --template, --choices and --normalise configure how a language model is "
             "judged. Give --as classification with them."
         )
-    by_losses = predictor.task.spec.by_losses
-    if by_losses and predictions is not None:
+    asked = Asked(split, data, to, json_, bootstrap, predictions, comparing)
+    _refuse_idle(predictor, asked)
+    return _evaluate(predictor, asked, overrides or {}, reading)
+
+
+def _refuse_beside_judging(comparing: Comparing) -> None:
+    """Raise UsageError for flags that --as does not take."""
+    given = [name for name in ("html", "baseline") if getattr(comparing, name)]
+    if given:
+        raise UsageError(f"--{given[0]} has no effect with --as classification. Leave it out.")
+
+
+def _refuse_idle(predictor: Predictor, asked: Asked) -> None:
+    """Raise UsageError, before anything is answered, for what a task does not give."""
+    task = predictor.task
+    if task.spec.by_losses and asked.predictions is not None:
         raise UsageError(
-            f"A run for {predictor.task.name} is scored by its losses and gives no answers to "
-            "write. Leave out --predictions."
+            f"A run for {task.name} is scored by its losses and gives no answers to write. Leave "
+            "out --predictions."
         )
-    overrides, changed = _parted(overrides or {}, reading)
-    examples, name = chosen_examples(predictor, split, data, to, changed)
-    settings = predictor.settings(**decoding_changes(overrides))
+    if asked.comparing.html is not None and task.break_down is None:
+        raise UsageError(
+            "--html shows the scores of classes or of tags; a run for "
+            f"{task.name} with these options has none. Leave it out."
+        )
+    if asked.comparing.baseline:
+        from ..inference.baseline import refuse_without_baseline
+
+        refuse_without_baseline(task)
+
+
+def _evaluate(
+    predictor: Predictor, asked: Asked, overrides: Mapping[str, str], reading: ReadingFlags
+) -> int:
+    """Answer, score, compare and print."""
+    from .evaluate_shown import Result, keep, put_result, write_page
+
+    by_losses = predictor.task.spec.by_losses
+    of_decoding, changed = _parted(overrides, reading)
+    examples, name = chosen_examples(predictor, asked.split, asked.data, asked.to, changed)
+    settings = predictor.settings(**decoding_changes(of_decoding))
     how = f" with {settings.beams} beams" if settings.beams > 1 and not by_losses else ""
     talk(
         f"{'Scoring' if by_losses else 'Answering'} {len(examples):,} examples of {name}{how}. "
@@ -98,19 +174,27 @@ def evaluate(
         talk(f"{cut:,} answers were cut off at the maximum length (see --decoding.max_length).")
     if unread := sum(bool(one.truncated_input_tokens) for one in evaluation.predictions):
         talk(f"Truncated: {unread:,} inputs, which are longer than this run reads.")
-    if predictions is not None:
-        write_answers(
-            predictions, [one.text for one in evaluation.predictions], predictor.task.spec.block
-        )
-    intervals = (
-        {
-            key: list(pair)
-            for key, pair in bootstrapped(evaluation, examples, bootstrap, predictor).items()
-        }
-        if bootstrap
-        else {}
+    if asked.predictions is not None:
+        answers = [one.text for one in evaluation.predictions]
+        write_answers(asked.predictions, answers, predictor.task.spec.block)
+    intervals: dict[str, tuple[float, float]] = {}
+    if asked.bootstrap:
+        intervals = bootstrapped(evaluation, examples, asked.bootstrap, predictor)
+    result = Result.of(
+        predictor,
+        evaluation,
+        examples,
+        name,
+        intervals=intervals,
+        seconds=seconds,
+        own=asked.data is None,
+        with_baseline=asked.comparing.baseline,
     )
-    _print(predictor, evaluation, name, len(examples), intervals, seconds, json_)
+    put_result(result, asked.as_json)
+    if asked.comparing.html is not None:
+        write_page(asked.comparing.html, result)
+    if asked.comparing.baseline and asked.data is None and asked.split == "test":
+        keep(result)
     return 0
 
 
@@ -121,44 +205,6 @@ def _parted(
     leaks = {key: value for key, value in overrides.items() if key == "data.leaks"}
     rest = {key: value for key, value in overrides.items() if key not in leaks}
     return rest, reading.overrides() | leaks
-
-
-def _print(
-    predictor: Predictor,
-    evaluation: Evaluation,
-    name: str,
-    count: int,
-    intervals: dict[str, list[float]],
-    seconds: float,
-    as_json: bool,
-) -> None:
-    scores = evaluation.scores
-    if as_json:
-        values: dict[str, object] = {
-            "task": predictor.task.name,
-            "split": name,
-            "examples": count,
-            "metrics": scores.values,
-            "signature": scores.signature,
-        }
-        put(
-            json.dumps(values | ({"intervals": intervals} if intervals else {}), ensure_ascii=False)
-        )
-        return
-    rows = []
-    for key, value in scores.values.items():
-        low_high = intervals.get(key)
-        rows.append([key, f"{value:.4f}" if key in ("loss", "perplexity") else f"{value:.2f}",
-                     f"[{low_high[0]:.2f}, {low_high[1]:.2f}]" if low_high else ""])  # fmt: skip
-    put(table(rows))
-    for key, signature in scores.signatures.items():
-        put(field(f"{key}: {signature}"))
-    answering = (
-        ""
-        if evaluation.seconds is None
-        else f", answering took {evaluation.seconds:.1f} s on {evaluation.threads} threads"
-    )
-    talk(f"{count:,} examples in {seconds:.1f} s{answering}.")
 
 
 def chosen_examples(
@@ -251,6 +297,8 @@ def scored_anew(
 
     def score(places: list[int]) -> dict[str, float]:
         losses = means(*(sums[place] for place in places)) if sums is not None else {}
+        if sums is not None and not losses["count"]:
+            return {}  # none of these examples has a token that is learnt
         return task.score(
             [evaluation.predictions[place] for place in places],
             [examples[place] for place in places],

@@ -26,21 +26,28 @@ def margin(count: int) -> float:
     return 100 * 1.96 * 0.5 / math.sqrt(max(1, count))
 
 
-def few_texts(count: int, part: str, records: str = "texts") -> str | None:
+def few_texts(count: int, part: str, records: str = "texts", is_share: bool = True) -> str | None:
     """Return a warning if a part is too small to measure on, else None.
 
     Args:
         count: Its records.
         part: Its name, "test".
         records: What they are called.
+        is_share: What is measured is the share of records with a right answer.
     """
     if count >= FEW_TEXTS:
         return None
     if not count:
         return f"There are no {part} {records}: nothing can be measured on them."
+    only = f"Only {count:,} {part} {records if count > 1 else records.removesuffix('s')}:"
+    if is_share:
+        return (
+            f"{only} a percentage measured on so few is uncertain by up to {margin(count):.0f} "
+            "points (95 %)."
+        )
     return (
-        f"Only {count:,} {part} {records if count > 1 else records.removesuffix('s')}: a percentage "
-        f"measured on so few is uncertain by up to {margin(count):.0f} points (95 %)."
+        f"{only} a score measured on so few is uncertain; triptych evaluate RUN --bootstrap 1000 "
+        "shows by how much."
     )
 
 

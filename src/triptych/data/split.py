@@ -78,9 +78,7 @@ def split_of(key: str, shares: Mapping[str, float] = SHARES) -> str:
     return "train"
 
 
-def by_input(
-    examples: Sequence[Example], division: Division = BY_HASH
-) -> dict[str, list[Example]]:
+def by_input(examples: Sequence[Example], division: Division = BY_HASH) -> dict[str, list[Example]]:
     """Split Examples by their first input text, passage or first turn; equal ones stay together.
 
     Nothing is left out. If so few are given that none would be left for training, none is held out.

@@ -14,6 +14,7 @@ from ..data.batches.order import length_batches
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..model.heads.tokens import output_of
+from ..tasks.calibration import FEWEST
 from ..tasks.task import Labels, Prediction, Scores, Task
 
 if TYPE_CHECKING:
@@ -86,3 +87,16 @@ def means(*sums: Sums) -> dict[str, float]:
         if counts[name]
     }
     return {**found, "count": float(next(iter(counts.values()), 0))}
+
+
+def uncalibrated(loaded: LoadedModel) -> str | None:
+    """Return a sentence if no temperature was fitted to a head that can have one."""
+    temperature = getattr(loaded.head, "temperature", None)
+    if loaded.task.calibrate is None or not isinstance(temperature, torch.Tensor):
+        return None
+    if float(temperature) != 1.0:
+        return None
+    return (
+        "No temperature is fitted to this run (task.calibrate needs at least "
+        f"{FEWEST} development texts), so its probabilities may be too sure."
+    )

@@ -5,9 +5,17 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+BASELINE = "Baseline"  # heading of the section that an evaluation adds
+# A limit of every model, where nothing else is known.
+UNKNOWN_TEXTS = (
+    "It has seen only its training data; its answers to other kinds of text are worse, without a "
+    "warning."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +67,45 @@ def model_card(facts: CardFacts) -> str:
                 [*table, *(["", f"Signature: {facts.signature}"] if facts.signature else [])],
             )
         )
-    limits = list(facts.limits) or [
-        (
-            "It has seen only its training data; its answers to other kinds of text are worse, "
-            "without a warning."
-        )
-    ]
+    limits = list(facts.limits) or [UNKNOWN_TEXTS]
     sections.append(_section("Limits", [f"- {limit}" for limit in limits]))
     if facts.recipe:
         sections.append(_section("Recipe", ["```toml", facts.recipe.strip(), "```"]))
     return "\n".join(sections)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """Hold the scores of a run beside those of a simple model on the same examples."""
+
+    split: str
+    examples: int
+    model: str  # what the simple model is
+    rows: Sequence[tuple[str, str, str]]  # metric, value of the run, value of the simple model
+    verdict: str = ""  # a sentence, where the run is worse
+
+
+def with_baseline(card: str, compared: Compared) -> str:
+    """Return a card with the section "Baseline", in place of an earlier one.
+
+    It stands before the limits, or at the end.
+    """
+    lines = [
+        *([f"**{compared.verdict}**", ""] if compared.verdict else []),
+        f"On {compared.examples:,} examples of the {compared.split} split, beside a simple model "
+        f"that learnt from the same training examples ({compared.model}):",
+        "",
+        "| metric | this run | baseline |",
+        "|---|---|---|",
+        *(f"| {name} | {mine} | {theirs} |" for name, mine, theirs in compared.rows),
+    ]
+    parts = re.split(r"(?m)^(?=## )", card)
+    kept = [part for part in parts if not part.startswith(f"## {BASELINE}\n")]
+    place = next((n for n, part in enumerate(kept) if part.startswith("## Limits\n")), len(kept))
+    kept.insert(place, _section(BASELINE, lines) + "\n" * (place < len(kept)))
+    if place and not kept[place - 1].endswith("\n\n"):
+        kept[place - 1] = kept[place - 1].rstrip("\n") + "\n\n"
+    return "".join(kept)
 
 
 def hardware() -> str:

@@ -218,6 +218,12 @@ class Run:
     def write_card(self, markdown: str) -> None:
         self.write_text("MODEL_CARD.md", markdown)
 
+    def read_card(self) -> str:
+        """Return MODEL_CARD.md; where there is none, a heading."""
+        if not (self.path / "MODEL_CARD.md").is_file():
+            return f"# {self.path.resolve().name}\n"
+        return self.read_text("MODEL_CARD.md")
+
     # Metrics --------------------------------------------------------------------------------------
 
     def append_metrics(self, record: Mapping[str, object]) -> None:

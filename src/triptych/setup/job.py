@@ -34,7 +34,7 @@ from .batches import micro_batches
 from .data import load_data
 from .model import BuiltModel, build_model, refuse_too_long
 from .resolve import resolve
-from .summary import describe, facts
+from .summary import describe, facts, small_data_notes
 from .tokenizer import tokenize
 
 CALIBRATION_TOKENS = 4096  # tokens per batch
@@ -78,11 +78,11 @@ class Prepared:
         return self.built.resolved.processes.is_main
 
     def describe(self) -> list[str]:
-        """Return model size, estimated memory and the first batch decoded, one line each."""
+        """Return model size, memory, the first batch decoded and warnings, one line each."""
         position = self.job.batches.state()
         first = self.job.batches.next_batches(self.job.batches.world)[0][1]
         self.job.batches.restore(position)
-        return describe(self, first)
+        return [*describe(self, first), *(f"Note: {note}" for note in small_data_notes(self))]
 
     def train(self) -> Generator[Progress, None, None]:
         """Train, yielding progress; a finished run gets its MODEL_CARD.md."""
@@ -100,7 +100,7 @@ class Prepared:
                     note = self._calibrate()
                     if note:
                         yield dataclasses.replace(progress, event="notice", message=note)
-                    self.job.run.write_card(model_card(facts(self, progress)))
+                    self.job.run.write_card(model_card(facts(self, progress, note)))
                 yield progress
 
     def _calibrate(self) -> str | None:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.batches.encoded import Encoded
 from ..data.batches.shards import Shards
+from ..data.load import load_split
 from ..data.sets import catalog
+from ..data.small import FEW_TEXTS, few_of_a_class, few_texts
+from ..data.split import SHARES
 from ..presets import parameter_count
 from ..presets.depth import describe as depth_says
 from ..presets.estimate import estimated_memory, size_of
-from ..runs.model_card import CardFacts, hardware
+from ..runs.model_card import UNKNOWN_TEXTS, CardFacts, hardware
 from ..runs.sizes import FLOAT_BYTES, refuse_too_large
 from ..training.precision import choose_device
 
@@ -87,6 +90,27 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     return lines
 
 
+def small_data_notes(prepared: Prepared) -> list[str]:
+    """Return warnings on what is too small to learn from, or to measure on.
+
+    Of the test part only its size is looked at, and only where it is held out of a small set.
+    """
+    examples, data, task = prepared.examples, prepared.recipe.data, prepared.job.task
+    if isinstance(examples, Shards) or task.spec.by_losses:
+        return []
+    rare = few_of_a_class(examples)
+    notes = [rare] if rare else []
+    sizes = {"validation": len(prepared.validation)}
+    held = data.set is None and data.test is None and len(examples) < FEW_TEXTS / SHARES["test"]
+    if held:
+        sizes["test"] = len(load_split(data, "test", None, task.needs))
+    is_share = task.break_down is not None and task.needs[-1] != "tags"
+    for part, count in sizes.items():
+        few = few_texts(count, part, "texts" if is_share else "examples", is_share)
+        notes += [few] if few else []
+    return notes
+
+
 def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | None = None) -> None:
     """Raise UsageError if the training of the model does not fit into memory.
 
@@ -115,8 +139,11 @@ def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | Non
     )
 
 
-def facts(prepared: Prepared, progress: Progress) -> CardFacts:
-    """Return what was recorded, and nothing else, for the model card."""
+def facts(prepared: Prepared, progress: Progress, calibration: str | None = None) -> CardFacts:
+    """Return what was recorded, and nothing else, for the model card.
+
+    calibration: what was said when the scores were calibrated.
+    """
     recipe, job, languages = prepared.recipe, prepared.job, prepared.labels.get("languages", {})
     damaged: list[str] = []
     lines = job.run.read_metrics(damaged.append)
@@ -131,6 +158,7 @@ def facts(prepared: Prepared, progress: Progress) -> CardFacts:
     config: Any = job.model.config
     # A run scored by its losses, or without a decoder, decodes nothing.
     writes = not job.task.spec.by_losses and config.architecture != "encoder"
+    limits = small_data_notes(prepared)
     return CardFacts(
         name=recipe.name,
         task=job.task.name,
@@ -152,5 +180,6 @@ def facts(prepared: Prepared, progress: Progress) -> CardFacts:
             for key, value in best.items()
             if isinstance(value, float) and key not in ("epoch", "seconds")
         },
-        notes=damaged,
+        limits=[*limits, UNKNOWN_TEXTS] if limits else [],
+        notes=[*damaged, *([calibration] if calibration else [])],
     )

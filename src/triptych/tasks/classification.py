@@ -16,8 +16,8 @@ from ..data.tokenizers.sides import Tokenizers
 from ..decoding.settings import DecodingSettings
 from ..errors import DataError, unknown
 from ..metrics import classification as metrics
-from .class_weights import weights_of
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
+from .class_weights import weights_of
 from .classification_scores import break_down, labels_of, score
 from .encoders import encoder_alone
 from .options import ClassificationOptions, ClassWeights, read_options
@@ -337,7 +337,8 @@ def calibrate(
     kept = [row for row in rows.values() if kind == "labels" or row[0][2][0] >= 0]
     if len(kept) < FEWEST:
         return (
-            f"{len(kept)} development texts are too few to calibrate scores; {FEWEST} are needed."
+            f"{len(kept)} development texts are too few to calibrate scores; {FEWEST} are needed. "
+            "No temperature is fitted, so the probabilities may be too sure."
         )
     logits = np.stack(
         [

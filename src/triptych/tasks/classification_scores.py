@@ -31,47 +31,12 @@ def score(
     for example in examples:
         if getattr(example, kind) is None:
             raise DataError(f"{example.place or 'An example'} has no {kind} to score against.")
-    signatures: dict[str, str] = {}
     if kind == "value":
-        ours = [one.details.get("value", 0.0) for one in predictions]
-        theirs = [example.value or 0.0 for example in examples]
-        values = {
-            "pearson": metrics.pearson(ours, theirs),
-            "spearman": metrics.spearman(ours, theirs),
-        }
-        if len(set(theirs)) < 2:
-            note = "; not known, because the references do not vary: 0 says nothing"
-            signatures |= {name: f"{metrics.SIGNATURES[name]}{note}" for name in values}
+        values, signatures = _of_numbers(predictions, examples)
     elif kind == "labels":
-        found = metrics.label_sets(
-            [one.details.get("labels", []) for one in predictions],
-            [labels_of(one, kind) for one in examples],
-        )
-        values = {
-            "f1": found["f1_micro"],
-            "f1_macro": found["f1_macro"],
-            "exact_match": found["exact_match"],
-        }
-        signatures["f1"] = metrics.SIGNATURES["f1_micro"]
+        values, signatures = _of_label_sets(predictions, examples)
     else:
-        ours, theirs = (
-            [one.text for one in predictions],
-            [example.label or "" for example in examples],
-        )
-        right = [one == other for one, other in zip(ours, theirs, strict=True)]
-        values = {
-            "accuracy": metrics.accuracy(ours, theirs),
-            "f1": metrics.f1(ours, theirs, positive),
-            "mcc": metrics.mcc(ours, theirs),
-            "calibration_error": metrics.calibration_error(
-                [one.score or 0.0 for one in predictions], right
-            ),
-        }
-        if positive is not None:
-            values = {"f1": values.pop("f1"), **values}
-        signatures["f1"] = (
-            f"of '{positive}'" if positive is not None else "mean over labels (macro)"
-        )
+        values, signatures = _of_labels(predictions, examples, positive)
     signatures |= {name: metrics.SIGNATURES[name] for name in values if name not in signatures}
     unseen = _unseen_labels(predictions, examples, kind)
     if unseen:
@@ -81,6 +46,54 @@ def score(
     elif losses:
         signatures["loss"] = f"not known: no text has a {kind} of the training data"
     return Scores(values, signatures)
+
+
+def _of_numbers(
+    predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> tuple[dict[str, float], dict[str, str]]:
+    ours = [one.details.get("value", 0.0) for one in predictions]
+    theirs = [example.value or 0.0 for example in examples]
+    values = {
+        "pearson": metrics.pearson(ours, theirs),
+        "spearman": metrics.spearman(ours, theirs),
+    }
+    if len(set(theirs)) > 1:
+        return values, {}
+    note = "; not known, because the references do not vary: 0 says nothing"
+    return values, {name: f"{metrics.SIGNATURES[name]}{note}" for name in values}
+
+
+def _of_label_sets(
+    predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> tuple[dict[str, float], dict[str, str]]:
+    found = metrics.label_sets(
+        [one.details.get("labels", []) for one in predictions],
+        [labels_of(one, "labels") for one in examples],
+    )
+    values = {
+        "f1": found["f1_micro"],
+        "f1_macro": found["f1_macro"],
+        "exact_match": found["exact_match"],
+    }
+    return values, {"f1": metrics.SIGNATURES["f1_micro"]}
+
+
+def _of_labels(
+    predictions: Sequence[Prediction], examples: Sequence[Example], positive: str | None
+) -> tuple[dict[str, float], dict[str, str]]:
+    ours, theirs = [one.text for one in predictions], [one.label or "" for one in examples]
+    right = [one == other for one, other in zip(ours, theirs, strict=True)]
+    values = {
+        "accuracy": metrics.accuracy(ours, theirs),
+        "f1": metrics.f1(ours, theirs, positive),
+        "mcc": metrics.mcc(ours, theirs),
+        "calibration_error": metrics.calibration_error(
+            [one.score or 0.0 for one in predictions], right
+        ),
+    }
+    if positive is None:
+        return values, {"f1": "mean over labels (macro)"}
+    return {"f1": values.pop("f1"), **values}, {"f1": f"of '{positive}'"}
 
 
 def break_down(

@@ -64,8 +64,8 @@ class ClassificationOptions:
     # how much the texts of a label count in the loss: "balanced", every label as much in all; or a
     # table label -> weight, in which a label that is not named has 1. unset: every text the same
     class_weights: ClassWeights = None
-    # fit a temperature (and for several labels thresholds) on the validation data after training, if
-    # it has enough texts
+    # fit a temperature (and for several labels thresholds) on the validation data after training;
+    # with fewer than 50 texts nothing is fitted
     calibrate: bool = True
 
     def contradictions(self, table: str) -> Iterator[str]:

@@ -69,10 +69,8 @@ def _of_words(
     return values, {"f1": "words, both ends right, micro-averaged"}
 
 
-def break_down(
-    predictions: Sequence[Prediction], examples: Sequence[Example]
-) -> classes.Breakdown:
-    """Return the scores of each type of entity or, of plain tags, of each tag and its confusions."""
+def break_down(predictions: Sequence[Prediction], examples: Sequence[Example]) -> classes.Breakdown:
+    """Return the scores of each type of entity; or of each plain tag, with their confusions."""
     answers, references = _both(predictions, examples)
     if not _are_plain(answers, references):
         return classes.Breakdown(

@@ -184,6 +184,22 @@ def refuse_other_data(
     tell(changed)
 
 
+def changes_since(run: Run, data: DataTable) -> list[str]:
+    """Return in words what has changed in the training files since a run was trained on them.
+
+    Nothing is known of a run without data.json, of a set of the catalogue and of streamed files.
+    """
+    before = _read(run)
+    if before is None or data.train is None or data.stream:
+        return []
+    old, now = before.get("train", {}), dict(_fingerprints(data, "train", ()))
+    return [
+        _difference(name, old.get(name), now.get(name))
+        for name in sorted({*old, *now})
+        if old.get(name) != now.get(name)
+    ]
+
+
 def _read(run: Run) -> Fingerprints | None:
     if not (run.path / DATA).is_file():
         return None

@@ -129,7 +129,9 @@ class Corpus:
 
     def part(self, example: Example) -> str:
         """Return the split of a text; a split with files of its own takes nothing from here."""
-        part = split_of(sentence_key(example.text or ""), self._shares) if self._missing else "train"
+        part = (
+            split_of(sentence_key(example.text or ""), self._shares) if self._missing else "train"
+        )
         return part if part in self._missing else "train"
 
     @cached_property

@@ -1,0 +1,336 @@
+"""Print and keep what an evaluation found: scores, classes, confusions, a baseline, warnings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import console
+from .console import put, table, talk
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..data.table import DataTable
+    from ..inference.baseline import Baseline
+    from ..inference.evaluation import Evaluation
+    from ..inference.predictor import Predictor
+    from ..metrics.classes import Breakdown, Confusion
+
+MOST_COLUMNS = 12  # classes of a confusion matrix that is printed
+MOST_PAIRS = 10  # confusions that are printed of a larger one
+NARROW = 14  # columns of a label over its column
+SMALL_PART = (
+    1_000  # examples scored, up to which the training data is read to look for rare classes
+)
+FOUR_DIGITS = ("loss", "perplexity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Hold everything that one evaluation found.
+
+    Args:
+        name: Of the part that was scored, "test" or the names of files.
+        intervals: Metric -> ends of its 95 % interval.
+        notes: Warnings.
+        trained: Class -> number of training texts, where the training data was read.
+    """
+
+    predictor: Predictor
+    evaluation: Evaluation
+    examples: Sequence[Example]
+    name: str
+    intervals: dict[str, tuple[float, float]]
+    seconds: float
+    breakdown: Breakdown | None
+    baseline: Baseline | None
+    notes: list[str]
+    trained: dict[str, int] = field(default_factory=dict[str, int])
+
+    @classmethod
+    def of(
+        cls,
+        predictor: Predictor,
+        evaluation: Evaluation,
+        examples: Sequence[Example],
+        name: str,
+        *,
+        intervals: dict[str, tuple[float, float]],
+        seconds: float,
+        own: bool,
+        with_baseline: bool,
+    ) -> Result:
+        """Break the scores down by class, score a baseline, and look for what is too small.
+
+        own: the examples are a part of the run's own data.
+        """
+        from ..data.small import class_counts, few_of_a_class
+        from ..inference.baseline import baseline
+        from ..recipe.schema import Recipe
+
+        task = predictor.task
+        assert predictor.run is not None, "a loaded run has a folder"
+        data = Recipe.load(predictor.run.path).data
+        notes = _notes(predictor, examples, name, data, own)
+        small = own and data.set is None and len(examples) < SMALL_PART
+        trained: dict[str, int] = {}
+        found: Baseline | None = None
+        if with_baseline or (small and task.break_down is not None):
+            train = _training_examples(data, task.needs)
+            trained, rare = class_counts(train), few_of_a_class(train)
+            notes += [rare] if rare else []
+            if with_baseline:
+                talk(f"Baseline: learning from {len(train):,} examples.")
+                found = baseline(task, train, examples)
+        down = task.break_down
+        return cls(
+            predictor=predictor,
+            evaluation=evaluation,
+            examples=examples,
+            name=name,
+            intervals=intervals,
+            seconds=seconds,
+            breakdown=None if down is None else down(evaluation.predictions, examples),
+            baseline=found,
+            notes=notes,
+            trained=trained,
+        )
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Return the scores, and with classes the mean of their F1."""
+        values = self.evaluation.scores.values
+        if self.breakdown is None or self.breakdown.unit != "texts":
+            return values
+        return {**values, "f1_macro": self.breakdown.f1_macro}
+
+    @property
+    def verdict(self) -> str | None:
+        """Return a sentence where the run is worse than the baseline."""
+        return None if self.baseline is None else verdict(self.baseline, self.metrics)
+
+
+def verdict(baseline: Baseline, metrics: dict[str, float]) -> str | None:
+    """Return a sentence if a run with these metrics is worse than a baseline."""
+    if not baseline.beats(metrics):
+        return None
+    main, value = next(iter(baseline.scores.values.items()))
+    return (
+        f"This run is worse than the baseline: {main} {metrics[main]:.2f} against {value:.2f} of "
+        f"{baseline.model}. Start from a pretrained model (triptych init --start RUN), train "
+        "longer or on more data, or use the baseline."
+    )
+
+
+def _training_examples(data: DataTable, needs: Sequence[str]) -> list[Example]:
+    """Return what the run was trained on."""
+    from ..data.load import evenly_spaced, load_split
+
+    return evenly_spaced(load_split(data, "train", None, needs), data.examples)
+
+
+def _notes(
+    predictor: Predictor, examples: Sequence[Example], name: str, data: DataTable, own: bool
+) -> list[str]:
+    """Return warnings on the part that was scored, and on how sure its answers may be."""
+    from ..data.small import few_texts
+    from ..inference.evaluation import uncalibrated
+    from ..training.resuming import changes_since
+
+    task = predictor.task
+    notes: list[str] = []
+    if not task.spec.by_losses:
+        is_share = task.break_down is not None and task.needs[-1] != "tags"
+        part = f"{name} " if own else ""
+        few = few_texts(len(examples), part.strip(), "texts" if is_share else "examples", is_share)
+        notes += [few] if few else []
+    unsure = uncalibrated(predictor)
+    notes += [unsure] if unsure else []
+    if own and data.split == "stratified" and predictor.run is not None:
+        changed = changes_since(predictor.run, data)
+        if changed:
+            notes.append(
+                f"The data has changed since the run was trained: {'; '.join(changed)}. A "
+                "stratified split moves texts when the file grows, so some of these may have been "
+                "trained on."
+            )
+    return notes
+
+
+# Printing -----------------------------------------------------------------------------------------
+
+
+def put_result(result: Result, as_json: bool) -> None:
+    """Print scores, classes and confusions on stdout, warnings on stderr."""
+    for note in result.notes:
+        talk(f"Note: {note}")
+    if as_json:
+        put(json.dumps(as_values(result), ensure_ascii=False))
+    else:
+        _put_tables(result)
+    if result.verdict:
+        talk(result.verdict)
+
+
+def as_values(result: Result) -> dict[str, object]:
+    """Return the result for JSON."""
+    scores = result.evaluation.scores
+    values: dict[str, object] = {
+        "task": result.predictor.task.name,
+        "split": result.name,
+        "examples": len(result.examples),
+        "metrics": result.metrics,
+        "signature": scores.signature,
+    }
+    if result.intervals:
+        values["intervals"] = {key: list(pair) for key, pair in result.intervals.items()}
+    if result.breakdown is not None:
+        values["classes"] = {name: one.to_json() for name, one in result.breakdown.classes.items()}
+        if result.breakdown.confusion is not None:
+            values["confusion"] = result.breakdown.confusion.to_json()
+    if result.baseline is not None:
+        values["baseline"] = result.baseline.to_json(result.metrics)
+    return values
+
+
+def score_rows(result: Result) -> list[tuple[str, str, str, str]]:
+    """Return for each metric its name, value, interval and the baseline's value."""
+    theirs = {} if result.baseline is None else result.baseline.scores.values
+    metrics = dict(result.metrics)
+    if metrics.get("f1_macro") == metrics.get("f1"):
+        metrics.pop("f1_macro", None)  # without a positive label f1 is this mean already
+    rows: list[tuple[str, str, str, str]] = []
+    for key, value in metrics.items():
+        ends = result.intervals.get(key)
+        rows.append(
+            (
+                key,
+                f"{value:.4f}" if key in FOUR_DIGITS else f"{value:.2f}",
+                f"[{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "",
+                f"{theirs[key]:.2f}" if key in theirs else "",
+            )
+        )
+    return rows
+
+
+def _put_tables(result: Result) -> None:
+    evaluation, rows = result.evaluation, score_rows(result)
+    if result.baseline is None:
+        put(table([row[:3] for row in rows]))
+    else:
+        put(table([("", "this run", "", "baseline"), *rows]))
+    for key, signature in evaluation.scores.signatures.items():
+        put(console.field(f"{key}: {signature}"))
+    if result.baseline is not None:
+        found = result.baseline
+        put(
+            f"baseline: {found.model}, from {found.examples:,} training examples in "
+            f"{found.seconds:.1f} s"
+        )
+    if result.breakdown is not None:
+        put(f"\n{_class_table(result.breakdown, result.trained)}")
+        if result.breakdown.confusion is not None:
+            put(f"\n{_confusion_table(result.breakdown.confusion)}")
+    answering = (
+        ""
+        if evaluation.seconds is None
+        else f", answering took {evaluation.seconds:.1f} s on {evaluation.threads} threads"
+    )
+    talk(f"{len(result.examples):,} examples in {result.seconds:.1f} s{answering}.")
+
+
+def _class_table(found: Breakdown, trained: dict[str, int]) -> str:
+    """Return the scores of each class, the most frequent first."""
+    heads = [
+        "class",
+        *(["in training"] if trained else []),
+        found.unit,
+        "precision",
+        "recall",
+        "f1",
+    ]
+    rows = [
+        [
+            name or "(no answer)",
+            *([f"{trained.get(name, 0):,}"] if trained else []),
+            f"{one.support:,}",
+            *(f"{value:.2f}" for value in (one.precision, one.recall, one.f1)),
+        ]
+        for name, one in found.classes.items()
+    ]
+    return table([heads, *rows])
+
+
+def _confusion_table(found: Confusion) -> str:
+    """Return the matrix, or of many classes the most frequent confusions."""
+    if len(found.labels) > MOST_COLUMNS:
+        pairs = found.pairs()
+        if not pairs:
+            return "No answer is wrong."
+        rows = [
+            [one, f"answered {other or '(no answer)'}", f"{count:,}"]
+            for one, other, count in pairs[:MOST_PAIRS]
+        ]
+        more = (
+            f"; {len(pairs) - MOST_PAIRS:,} more pairs: --html" if len(pairs) > MOST_PAIRS else ""
+        )
+        return f"Most frequent confusions{more}\n{table(rows, right=False)}"
+    names = [name or "(no answer)" for name in found.labels]
+    short = all(console.width(name) <= NARROW for name in names)
+    heads = names if short else [str(place) for place in range(1, len(names) + 1)]
+    sides = names if short else [f"{place} {name}" for place, name in enumerate(names, 1)]
+    rows = [
+        [side, *(f"{count:,}" if count else "." for count in counts)]
+        for side, counts in zip(sides, found.counts, strict=True)
+        if any(counts)
+    ]
+    title = "Confusions: a row for each class of the data, a column for each answer"
+    return f"{title}\n{table([['', *heads], *rows])}"
+
+
+# Keeping ------------------------------------------------------------------------------------------
+
+
+def write_page(path: Path, result: Result) -> None:
+    """Write the page of an evaluation."""
+    from ..inspection.report import Report, write
+
+    assert result.breakdown is not None, "refused before anything was answered"
+    names = [name for name in ("text", "text_pair") if name in result.predictor.task.needs]
+    write(
+        path,
+        Report(
+            title=f"{result.predictor.name} · {result.name} · {len(result.examples):,}",
+            rows=score_rows(result),
+            notes=[*result.notes, *([result.verdict] if result.verdict else [])],
+            breakdown=result.breakdown,
+            texts=[
+                "\n".join(getattr(one, name) or "" for name in names) for one in result.examples
+            ],
+            trained=result.trained,
+        ),
+    )
+    talk(f"Written: {path}. It opens in a browser and needs no network.")
+
+
+def keep(result: Result) -> None:
+    """Write the comparison with the baseline into the run's model card."""
+    from ..errors import TriptychError
+    from ..runs.model_card import Compared, with_baseline
+
+    found, run = result.baseline, result.predictor.run
+    assert found is not None and run is not None, "a baseline was scored for a run in a folder"
+    compared = Compared(
+        split=result.name,
+        examples=len(result.examples),
+        model=found.model,
+        rows=[(name, mine, theirs) for name, mine, _, theirs in score_rows(result) if theirs],
+        verdict=result.verdict or "",
+    )
+    try:
+        run.write_card(with_baseline(run.read_card(), compared))
+    except TriptychError as problem:
+        talk(f"The model card does not get the baseline: {problem}")
