@@ -110,19 +110,21 @@ class Result:
     @property
     def verdict(self) -> str | None:
         """Return a sentence where the run is worse than the baseline."""
-        return None if self.baseline is None else verdict(self.baseline, self.metrics)
+        from ..data.small import FEW_TEXTS
 
-
-def verdict(baseline: Baseline, metrics: dict[str, float]) -> str | None:
-    """Return a sentence if a run with these metrics is worse than a baseline."""
-    if not baseline.beats(metrics):
-        return None
-    main, value = next(iter(baseline.scores.values.items()))
-    return (
-        f"This run is worse than the baseline: {main} {metrics[main]:.2f} against {value:.2f} of "
-        f"{baseline.model}. Start from a pretrained model (triptych init --start RUN), train "
-        "longer or on more data, or use the baseline."
-    )
+        if self.baseline is None or not self.baseline.beats(self.metrics):
+            return None
+        main, value = next(iter(self.baseline.scores.values.items()))
+        chance = (
+            " On so few examples the difference may be chance."
+            if len(self.examples) < FEW_TEXTS
+            else ""
+        )
+        return (
+            f"This run is below the baseline: {main} {self.metrics[main]:.2f} against {value:.2f} "
+            f"of {self.baseline.model}.{chance} Start from a pretrained model (triptych init "
+            "--start RUN), train longer or on more data, or use the baseline."
+        )
 
 
 def _training_examples(data: DataTable, needs: Sequence[str]) -> list[Example]:

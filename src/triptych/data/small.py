@@ -76,6 +76,7 @@ def few_of_a_class(examples: Sequence[Example]) -> str | None:
     named = [f"'{name}' ({count})" for name, count in list(rare.items())[:MOST_NAMED]]
     more = f" and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""
     return (
-        f"Fewer than {FEW_OF_A_CLASS} training texts, too few to learn from: "
-        f"{', '.join(named)}{more}. Add texts, or join such classes."
+        f"Classes with fewer than {FEW_OF_A_CLASS} training texts are hard to learn: "
+        f"{', '.join(named)}{more}. Add texts, join such classes, or weigh them "
+        "(task.class_weights)."
     )

@@ -181,7 +181,8 @@ def _classes(report: Report) -> str:
         ]
         for name, one in report.breakdown.classes.items()
     ]
-    return f'<div class="scroll" tabindex="0">{_table(heads, rows)}</div>'
+    kind = "classes trained" if trained else "classes"
+    return f'<div class="scroll" tabindex="0">{_table(heads, rows, kind)}</div>'
 
 
 def _confusion(found: Confusion) -> str:
@@ -196,7 +197,8 @@ def _confusion(found: Confusion) -> str:
         for place, label in enumerate(found.labels, 1)
     )
     rows = "".join(
-        f'<tr><th scope="row"><span class="number">{place}</span> {_name(label)}</th>'
+        f'<tr><th scope="row" title="{escaped(label)}"><span class="number">{place}</span> '
+        f'<span class="label">{_name(label)}</span></th>'
         f"{''.join(_cells(found, place - 1))}</tr>"
         for place, label in enumerate(found.labels, 1)
         if sum(found.counts[place - 1])

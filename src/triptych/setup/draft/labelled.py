@@ -11,6 +11,7 @@ from ...errors import DataError, UsageError
 from ...tasks.classification import SPEC
 from . import exportable
 from . import measured as measuring
+from . import small
 from . import start as starting
 from .request import DraftRequest, file_lines, refuse_fatal
 
@@ -78,6 +79,9 @@ def recipe_text(request: DraftRequest) -> str:
             f"{len(examples)} usable texts are too few to learn from. Give some hundreds for each "
             "label."
         )
+    data, examples = small.divided(data, examples, needs, "texts", request.report, by_class=True)
+    task = SPEC.build({"learn": needs[-1], "pair": "text_pair" in needs})
+    small.warn(task, data, examples, "texts", request.report)
     if request.start is not None:
         return _fine_tuned(request, request.start, data, needs, examples)
     size = next(size for size in SIZES if len(examples) <= size.texts)

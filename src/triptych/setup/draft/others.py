@@ -18,8 +18,10 @@ from ...tasks import (
     summarization,
     tagging,
 )
+from ...tasks.specs import SPECS
 from . import exportable
 from . import measured as measuring
+from . import small
 from . import start as starting
 from .labelled import FEWEST
 from .request import DraftRequest, file_lines, refuse_fatal
@@ -114,6 +116,9 @@ def recipe_text(request: DraftRequest) -> str:
             raise DataError(
                 f"{train} has {count} {plan.records}, too few to learn from. Give some hundreds."
             )
+    if not plan.is_text_alone:
+        data, examples = small.divided(data, examples, plan.needs, plan.records, request.report)
+        small.warn(SPECS[request.task].build({}), data, examples, plan.records, request.report)
     if request.start is not None:
         return _fine_tuned(request, request.start, plan, data, examples)
     words, size, minutes = forecast(plan, examples, request)

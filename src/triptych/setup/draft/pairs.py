@@ -19,9 +19,10 @@ from ...presets import configure, parameter_count
 from ...presets.estimate import estimated_memory
 from ...tasks.translation import SPEC
 from . import measured as measuring
+from . import small
 from . import start as starting
 from .measured import Measured
-from .request import DraftRequest, file_lines, reading_lines, refuse_fatal
+from .request import DraftRequest, file_lines, held_line, reading_lines, refuse_fatal
 from .tokens import estimated_tokens
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def recipe_text(request: DraftRequest) -> str:
         raise DataError(
             f"{len(examples)} usable pairs are too few to learn from. Give some thousands."
         )
+    data, examples = small.divided(data, examples, FIELDS, "pairs", request.report)
+    small.warn(SPEC.build({}), data, examples, "pairs", request.report)
     if request.start is not None:
         return _fine_tuned(request, request.start, data, examples)
     forecast = Forecast.of(examples, request)
@@ -200,15 +203,7 @@ def _text(data: DataTable, forecast: Forecast) -> str:
 
     source = f'source = "{get("source")}"\n' if get("source") else ""
     target = f'target = "{get("target")}"\n' if get("target") else ""
-    kept = [name for name in ("validation", "test") if not get(name)]
-    held = (
-        (
-            f"# {' and '.join(kept)}: 2.5 % of the pairs each, kept out of training by a hash of "
-            "the source sentence\n"
-        )
-        if kept
-        else ""
-    )
+    held = held_line(data, "pairs", "the source sentence")
     return f"""# Written by triptych init. {forecast.words()}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
 
@@ -217,7 +212,7 @@ name = "{SPEC.name}"
 label_smoothing = 0.1           # spreads 0.1 of the probability over all tokens: less overconfidence, better BLEU
 
 [data]
-{source}{target}{listed("train")}{reading_lines(data)}{listed("validation")}{listed("test")}{held}
+{source}{target}{listed("train")}{reading_lines(data)}{listed("validation")}{listed("test")}{small.split_lines(data)}{held}
 [tokenizer]
 kind = "bpe"                    # or "unigram"
 vocabulary_size = {size.vocabulary}          # fewer subwords for fewer pairs

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ...data.example import Notify
+from ...data.split import SHARES
 from ...data.validation.pairs import Report
 from ...errors import DataError
 from ...training.settings import TrainingSettings
+from .small import split_lines
 
 if TYPE_CHECKING:
     from ...data.formats.choosing import ColumnChoice, Columns
@@ -111,16 +113,19 @@ def file_lines(data: DataTable, records: str) -> tuple[str, str]:
         for name in names
         if (given := getattr(data, name))
     )
-    kept = [name for name in names[1:] if not getattr(data, name)]
-    held = (
-        (
-            f"# {' and '.join(kept)}: 2.5 % of the {records} each, kept out of training by a hash "
-            "of the text\n"
-        )
+    return files + reading_lines(data) + split_lines(data), held_line(data, records)
+
+
+def held_line(data: DataTable, records: str, of: str = "the text") -> str:
+    """Return the remark on data that is held out of the training file; of: what is hashed."""
+    kept = [name for name in ("validation", "test") if not getattr(data, name)]
+    share = 100 * (data.held_out or SHARES["test"])
+    return (
+        f"# {' and '.join(kept)}: {share:g} % of the {records} each, kept out of training by a "
+        f"hash of {of}\n"
         if kept
         else ""
     )
-    return files + reading_lines(data), held
 
 
 def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], notify: Notify) -> None:

@@ -1,0 +1,106 @@
+"""Hold out enough of a small set, and say what is too small and what there is to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...data.load import load_split
+from ...data.small import few_of_a_class, few_texts, share_for
+
+if TYPE_CHECKING:
+    from ...data.example import Example, Notify
+    from ...data.table import DataTable
+    from ...tasks.task import Task
+
+MOST_TEXTS = 3_000  # on which a baseline is computed, in a few seconds
+PARTS = ("validation", "test")
+SPLIT = 'split = "stratified"            # an exact share, and that of every class\n'
+
+
+def divided(
+    data: DataTable,
+    examples: list[Example],
+    needs: Sequence[str],
+    records: str,
+    report: Notify,
+    by_class: bool = False,
+) -> tuple[DataTable, list[Example]]:
+    """Return the data table with a share to hold out that fits the set, and the training examples.
+
+    Args:
+        data: The user's files.
+        examples: The training examples, as the usual split leaves them.
+        needs: The fields that the task reads.
+        records: What they are called.
+        report: Receives what is held out.
+        by_class: Every class has its share, also in a large set.
+    """
+    missing = [part for part in PARTS if getattr(data, part) is None]
+    share = share_for(len(examples))
+    if not missing or (share is None and not by_class):
+        return data, examples
+    data = replace(data, split="stratified", held_out=share)
+    if share is not None:
+        sizes = {part: len(load_split(data, part, None, needs)) for part in missing}
+        held = " and ".join(f"{count:,} for {part}" for part, count in sizes.items())
+        report(
+            f"Held out: {held} ({100 * share:g} % of the {records} each, because 2.5 % of so few "
+            "would say nothing: data.held_out)."
+        )
+    return data, load_split(data, "train", None, needs)
+
+
+def split_lines(data: DataTable) -> str:
+    """Return the recipe's lines on what is held out, or nothing where it is the usual."""
+    share = (
+        ""
+        if data.held_out is None
+        else f"held_out = {data.held_out:<21g}# share of the records kept out, for each part\n"
+    )
+    return (SPLIT if data.split == "stratified" else "") + share
+
+
+def warn(
+    task: Task, data: DataTable, examples: Sequence[Example], records: str, report: Notify
+) -> None:
+    """Report what is too small to learn from or to measure on, and what a simple model reaches.
+
+    The simple model answers the validation part, so that the test is not looked at.
+    """
+    rare = few_of_a_class(examples)
+    if rare:
+        report(f"Note: {rare}")
+    if share_for(len(examples)) is None:
+        return
+    is_share = task.break_down is not None and task.needs[-1] != "tags"
+    parts = {part: load_split(data, part, None, task.needs) for part in PARTS}
+    few = few_texts(len(parts["test"]), "test", records, is_share)
+    if few:
+        report(f"Note: {few} Name more with --test FILE.")
+    _report_baseline(task, examples, parts["validation"], report)
+
+
+def _report_baseline(
+    task: Task, train: Sequence[Example], validation: Sequence[Example], report: Notify
+) -> None:
+    """Report the main metric of a simple model on the validation part, or how to get one."""
+    from ...errors import TriptychError
+    from ...inference.baseline import baseline, refuse_without_baseline
+
+    beside = "triptych evaluate RUN --baseline shows it beside the run."
+    try:
+        refuse_without_baseline(task)
+        if not validation or len(train) > MOST_TEXTS:
+            return
+        found = baseline(task, train, validation)
+    except TriptychError as reason:
+        if "pip install" in str(reason):
+            report(f"A linear model can be hard to beat. {beside} {reason}")
+        return
+    main, value = next(iter(found.scores.values.items()))
+    report(
+        f"To beat: {main} {value:.2f} on the {len(validation):,} validation examples, by "
+        f"{found.model} ({found.seconds:.1f} s). {beside}"
+    )
