@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,14 +111,15 @@ class Result:
     @property
     def verdict(self) -> str | None:
         """Return a sentence where the run is worse than the baseline."""
-        from ..data.small import FEW_TEXTS
+        from ..data.small import margin
 
         if self.baseline is None or not self.baseline.beats(self.metrics):
             return None
         main, value = next(iter(self.baseline.scores.values.items()))
+        count = len(self.examples)
         chance = (
-            " On so few examples the difference may be chance."
-            if len(self.examples) < FEW_TEXTS
+            f" On {count:,} examples such a difference may be chance."
+            if value - self.metrics[main] < margin(count)
             else ""
         )
         return (
@@ -202,8 +204,8 @@ def score_rows(result: Result) -> list[tuple[str, str, str, str]]:
     """Return for each metric its name, value, interval and the baseline's value."""
     theirs = {} if result.baseline is None else result.baseline.scores.values
     metrics = dict(result.metrics)
-    if metrics.get("f1_macro") == metrics.get("f1"):
-        metrics.pop("f1_macro", None)  # without a positive label f1 is this mean already
+    if "f1" in metrics and math.isclose(metrics["f1"], metrics.get("f1_macro", -1.0)):
+        del metrics["f1_macro"]  # without a positive label f1 is this mean already
     rows: list[tuple[str, str, str, str]] = []
     for key, value in metrics.items():
         ends = result.intervals.get(key)

@@ -101,8 +101,8 @@ def small_data_notes(prepared: Prepared) -> list[str]:
     rare = few_of_a_class(examples)
     notes = [rare] if rare else []
     sizes = {"validation": len(prepared.validation)}
-    held = data.set is None and data.test is None and len(examples) < FEW_TEXTS / SHARES["test"]
-    if held:
+    is_held_out = data.train is not None and data.test is None
+    if is_held_out and len(examples) < FEW_TEXTS / SHARES["test"]:
         sizes["test"] = len(load_split(data, "test", None, task.needs))
     is_share = task.break_down is not None and task.needs[-1] != "tags"
     for part, count in sizes.items():
