@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, UsageError
 from ...tasks.classification import SPEC
-from . import exportable
+from . import exportable, small
 from . import measured as measuring
-from . import small
 from . import start as starting
 from .request import DraftRequest, file_lines, refuse_fatal
 

@@ -19,9 +19,8 @@ from ...tasks import (
     tagging,
 )
 from ...tasks.specs import SPECS
-from . import exportable
+from . import exportable, small
 from . import measured as measuring
-from . import small
 from . import start as starting
 from .labelled import FEWEST
 from .request import DraftRequest, file_lines, refuse_fatal
