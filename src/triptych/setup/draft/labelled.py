@@ -78,9 +78,8 @@ def recipe_text(request: DraftRequest) -> str:
             f"{len(examples)} usable texts are too few to learn from. Give some hundreds for each "
             "label."
         )
-    data, examples = small.divided(data, examples, needs, "texts", request.report, by_class=True)
-    task = SPEC.build({"learn": needs[-1], "pair": "text_pair" in needs})
-    small.warn(task, data, examples, "texts", request.report)
+    options = {"learn": needs[-1], "pair": "text_pair" in needs}
+    data, examples = small.fitted(request, data, examples, "texts", True, options)
     if request.start is not None:
         return _fine_tuned(request, request.start, data, needs, examples)
     size = next(size for size in SIZES if len(examples) <= size.texts)

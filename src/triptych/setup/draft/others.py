@@ -18,7 +18,6 @@ from ...tasks import (
     summarization,
     tagging,
 )
-from ...tasks.specs import SPECS
 from . import exportable, small
 from . import measured as measuring
 from . import start as starting
@@ -105,8 +104,7 @@ def recipe_text(request: DraftRequest) -> str:
     )
     refuse_idle_columns(data, plan.needs)
     names = split_files(data)
-    report = plan.check(names, data)
-    if report is not None:
+    if (report := plan.check(names, data)) is not None:
         refuse_fatal(report, names["train"][0], LEFT_OUT, request.report)
     examples = load_split(data, "train", request.report, plan.needs)
     if len(examples) < plan.fewest:  # those kept out of training count, too
@@ -115,9 +113,7 @@ def recipe_text(request: DraftRequest) -> str:
             raise DataError(
                 f"{train} has {count} {plan.records}, too few to learn from. Give some hundreds."
             )
-    if not plan.is_text_alone:
-        data, examples = small.divided(data, examples, plan.needs, plan.records, request.report)
-        small.warn(SPECS[request.task].build({}), data, examples, plan.records, request.report)
+    data, examples = small.fitted(request, data, examples, plan.records, not plan.is_text_alone)
     if request.start is not None:
         return _fine_tuned(request, request.start, plan, data, examples)
     words, size, minutes = forecast(plan, examples, request)

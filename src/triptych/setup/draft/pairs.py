@@ -76,8 +76,7 @@ def recipe_text(request: DraftRequest) -> str:
         raise DataError(
             f"{len(examples)} usable pairs are too few to learn from. Give some thousands."
         )
-    data, examples = small.divided(data, examples, FIELDS, "pairs", request.report)
-    small.warn(SPEC.build({}), data, examples, "pairs", request.report)
+    data, examples = small.fitted(request, data, examples, "pairs")
     if request.start is not None:
         return _fine_tuned(request, request.start, data, examples)
     forecast = Forecast.of(examples, request)

@@ -2,54 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ...data.formats.columns import LEARNT
 from ...data.load import load_split
 from ...data.small import few_of_a_class, few_texts, share_for
+from ...tasks.specs import SPECS
 
 if TYPE_CHECKING:
     from ...data.example import Example, Notify
     from ...data.table import DataTable
     from ...tasks.task import Task
+    from .request import DraftRequest
 
 MOST_TEXTS = 3_000  # on which a baseline is computed, in a few seconds
 PARTS = ("validation", "test")
 SPLIT = 'split = "stratified"            # an exact share, and that of every class\n'
 
 
-def divided(
+def fitted(
+    request: DraftRequest,
     data: DataTable,
     examples: list[Example],
-    needs: Sequence[str],
     records: str,
-    report: Notify,
-    by_class: bool = False,
+    divides: bool = True,
+    options: Mapping[str, object] | None = None,
 ) -> tuple[DataTable, list[Example]]:
     """Return the data table with a share to hold out that fits the set, and the training examples.
 
+    Reports what is held out, what is too small, and what a simple model reaches.
+
     Args:
+        request: The task; receives the reports.
         data: The user's files.
         examples: The training examples, as the usual split leaves them.
-        needs: The fields that the task reads.
         records: What they are called.
-        report: Receives what is held out.
-        by_class: Every class has its share, also in a large set.
+        divides: False for plain text, whose records are of all lengths: nothing is done.
+        options: Those of the task that decide what is learnt.
     """
+    if not divides:
+        return data, examples
+    task = SPECS[request.task].build(options or {})
+    by_class = task.needs[-1] in LEARNT
     missing = [part for part in PARTS if getattr(data, part) is None]
     share = share_for(len(examples))
-    if not missing or (share is None and not by_class):
-        return data, examples
-    data = replace(data, split="stratified", held_out=share)
-    if share is not None:
-        sizes = {part: len(load_split(data, part, None, needs)) for part in missing}
+    if missing and (share is not None or by_class):
+        data = replace(data, split="stratified", held_out=share)
+        examples = load_split(data, "train", None, task.needs)
+    if missing and share is not None:
+        sizes = {part: len(load_split(data, part, None, task.needs)) for part in missing}
         held = " and ".join(f"{count:,} for {part}" for part, count in sizes.items())
-        report(
+        request.report(
             f"Held out: {held} ({100 * share:g} % of the {records} each, because 2.5 % of so few "
             "would say nothing: data.held_out)."
         )
-    return data, load_split(data, "train", None, needs)
+    _warn(task, data, examples, records, request.report)
+    return data, examples
 
 
 def split_lines(data: DataTable) -> str:
@@ -62,7 +72,7 @@ def split_lines(data: DataTable) -> str:
     return (SPLIT if data.split == "stratified" else "") + share
 
 
-def warn(
+def _warn(
     task: Task, data: DataTable, examples: Sequence[Example], records: str, report: Notify
 ) -> None:
     """Report what is too small to learn from or to measure on, and what a simple model reaches.
