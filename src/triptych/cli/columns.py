@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ..errors import UsageError
+from ..messages import message
 from .console import ask, is_terminal, table, talk
 
 if TYPE_CHECKING:
@@ -72,11 +73,17 @@ def parsed(given: str | None) -> dict[str, str | int] | None:
         field, sign, name = (one.strip() for one in part.partition("="))
         if not sign or not field or not name:
             raise UsageError(
-                f"--columns {given}: '{part}' is not FIELD=COLUMN. Write, for example, --columns "
-                "source=English,target=3."
+                "--columns {given}: '{part}' is not FIELD=COLUMN. Write, for example, "
+                "--columns source=English,target=3.",
+                given=given,
+                part=part,
             )
         if field in found:
-            raise UsageError(f"--columns {given} names two columns for {field}. Name one.")
+            raise UsageError(
+                "--columns {given} names two columns for {field}. Name one.",
+                given=given,
+                field=field,
+            )
         found[field] = name
     return found
 
@@ -201,8 +208,10 @@ def _answer(question: str) -> str:
     reply = ask(question)
     if reply is None:
         raise UsageError(
-            "The question was not answered. Name the columns with --columns, for example "
-            "--columns source=2,target=3."
+            message(
+                "The question was not answered. Name the columns with --columns, for "
+                "example --columns source=2,target=3.",
+            )
         )
     return reply
 

@@ -77,11 +77,12 @@ def init(
     sides = {"source": source, "target": target, **languages}
     _refuse_idle(task, of_pairs, {"train": train} if of_pairs else sides)
     if minutes is not None and not minutes > 0:
-        raise UsageError(f"--minutes is {minutes}; it must be greater than 0.")
+        raise UsageError("--minutes is {minutes}; it must be greater than 0.", minutes=minutes)
     given = source if of_pairs else train
     if given is None:
         pairs = "--source a.en --target a.de, or --source and one file with both sides"
-        raise UsageError(f"Name the files to learn from: {pairs if of_pairs else '--train my.tsv'}")
+        words = pairs if of_pairs else "--train my.tsv"
+        raise UsageError("Name the files to learn from: {flags}", flags=words)
     out = out or Path(f"{_stem(given)}.toml")
     _refuse_place(out)
     request = DraftRequest(
@@ -112,8 +113,10 @@ def _refuse_idle(task: str, of_pairs: bool, flags: dict[str, object]) -> None:
     idle = [name for name, one in flags.items() if one is not None]
     if idle:
         raise UsageError(
-            f"--{idle[0]} has no effect on {task}, which reads "
-            f"{'--source' if of_pairs else '--train'}."
+            "--{idle} has no effect on {task}, which reads {more}.",
+            idle=idle[0],
+            task=task,
+            more="--source" if of_pairs else "--train",
         )
 
 
@@ -121,12 +124,13 @@ def _refuse_place(out: Path) -> None:
     """Raise UsageError before time is spent if the recipe cannot be written to `out`."""
     if out.exists():
         raise UsageError(
-            f"{out} already exists and is not overwritten. Name another file with --out."
+            "{out} already exists and is not overwritten. Name another file with --out.", out=out
         )
     if not out.parent.is_dir():
         raise UsageError(
-            f"There is no folder {out.parent} for {out.name}. Create it, or name another file "
-            "with --out."
+            "There is no folder {parent} for {name}. Create it, or name another file with --out.",
+            parent=out.parent,
+            name=out.name,
         )
 
 
@@ -140,7 +144,7 @@ def _write(text: str, out: Path) -> int:
             file.write(text)
     except FileExistsError:
         raise UsageError(
-            f"{out} already exists and is not overwritten. Name another file with --out."
+            "{out} already exists and is not overwritten. Name another file with --out.", out=out
         ) from None
     put(field(out))
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, TriptychError, UsageError
+from ..messages import message
 from .console import Counting, is_terminal
 
 if TYPE_CHECKING:
@@ -86,11 +87,14 @@ def refuse_words(predictor: Predictor) -> None:
     """Raise UsageError where --words would have no effect."""
     if not predictor.task.spec.reads_words:
         raise UsageError(
-            f"--words has no effect here, because a run for {predictor.task.name} reads the text "
-            "as it is. Leave it out."
+            "--words has no effect here, because a run for {name} reads the text "
+            "as it is. Leave it out.",
+            name=predictor.task.name,
         )
     if predictor.labels.get("unit") == "character":
-        raise UsageError("--words gives the words, but this run finds them itself. Leave it out.")
+        raise UsageError(
+            message("--words gives the words, but this run finds them itself. Leave it out.")
+        )
 
 
 def example_of(
@@ -133,14 +137,19 @@ def example_of(
         parts = line.split("\t")
         if len(parts) != len(wanted):
             raise UsageError(
-                f"{place} has {len(parts)} columns; a run for {predictor.task.name} needs "
-                f"{len(wanted)} separated by tabs: {', '.join(wanted)}."
+                "{place} has {count} columns; a run for {name} needs {count2} "
+                "separated by tabs: {names}.",
+                place=place,
+                count=len(parts),
+                name=predictor.task.name,
+                count2=len(wanted),
+                names=", ".join(wanted),
             )
         values = dict(zip(wanted, parts, strict=True))
     elif wanted == ["messages"] and _is_conversation(line):
         values = _object(line, place)
     elif predictor.task.input in fixed:
-        raise UsageError(f"The {predictor.task.input} is given twice.")
+        raise UsageError("The {input} is given twice.", input=predictor.task.input)
     else:
         values = {predictor.task.input: line}
     if split:
@@ -171,13 +180,23 @@ def _object(line: str, place: str) -> dict[str, Any]:
         values = json.loads(line)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"{place} is not valid JSON ({error.msg} at column {error.colno})."
+            "{place} is not valid JSON ({msg} at column {colno}).",
+            place=place,
+            msg=error.msg,
+            colno=error.colno,
         ) from None
     except (ValueError, RecursionError) as error:  # Too many digits, or nested too deeply.
-        raise DataError(f"{place} cannot be read as JSON ({error}).") from None
+        raise DataError(
+            "{place} cannot be read as JSON ({error}).", place=place, error=error
+        ) from None
     for name, value in values.items():
         if not isinstance(value, str) and name != "messages":
-            raise DataError(f"{place}: '{name}' is {brief(value)}; it must be a text.")
+            raise DataError(
+                "{place}: '{name}' is {brief}; it must be a text.",
+                place=place,
+                name=name,
+                brief=brief(value),
+            )
     return values
 
 

@@ -117,7 +117,7 @@ def predict(
 
 def check_truncate(truncate: int | None) -> None:
     if truncate is not None and truncate < 2:
-        raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
+        raise UsageError("--truncate is {truncate}; it must be 2 or more.", truncate=truncate)
 
 
 def demand(run: str, verb: Verb) -> TaskSpec:
@@ -133,7 +133,12 @@ def demand(run: str, verb: Verb) -> TaskSpec:
     if found in known() and verb in known()[found].verbs:
         return known()[found]
     wanted = " or ".join(one.name for one in with_verb(verb))
-    raise UsageError(f"{run} is a run for {found}, not for {wanted}. Use: triptych predict {run}")
+    raise UsageError(
+        "{run} is a run for {found}, not for {wanted}. Use: triptych predict {run}",
+        run=run,
+        found=found,
+        wanted=wanted,
+    )
 
 
 def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
@@ -212,7 +217,8 @@ def decoding_changes(overrides: dict[str, str] | None) -> dict[str, Any]:
         if table != "decoding":
             key = next(key for key in overrides or {} if key.startswith(f"{table}."))
             raise UsageError(
-                f"--{key} has no effect on a trained run; only --decoding.KEY can be changed here."
+                "--{key} has no effect on a trained run; only --decoding.KEY can be changed here.",
+                key=key,
             )
     return given.get("decoding", {})
 
@@ -244,8 +250,11 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
             from ..data.formats.lines import conversion
 
             raise DataError(
-                f"stdin:{place}: byte 0x{raw[error.start]:02X} is not UTF-8; the lines before it "
-                f"are answered. {conversion(raw)}"
+                "stdin:{place}: byte 0x{raw:02X} is not UTF-8; the lines before it are "
+                "answered. {conversion}",
+                place=place,
+                raw=raw[error.start],
+                conversion=conversion(raw),
             ) from None
         if typing or len(block) == BLOCK:
             yield number, block
@@ -260,7 +269,7 @@ def _refuse_bytes(text: str, number: int) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise DataError(
-            f"Text {number} is not UTF-8. Give it in a file, in UTF-8, on stdin."
+            "Text {number} is not UTF-8. Give it in a file, in UTF-8, on stdin.", number=number
         ) from None
 
 

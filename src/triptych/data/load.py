@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import DataError, UsageError, unknown
+from ..messages import message
 from .example import Example, Notify
 from .formats import chats, columns, conll, conllu, references, squad, texts
 from .formats.foreign.own_lines import own_lines
@@ -53,8 +54,9 @@ def load_split(
     refuse_idle_columns(data, needs)
     if data.set is not None and data.encoding is not None:
         raise UsageError(
-            "data.encoding (--encoding) is that of your own files, but the data is the set "
-            f"{data.set}. Leave it out."
+            "data.encoding (--encoding) is that of your own files, but the data is "
+            "the set {set}. Leave it out.",
+            set=data.set,
         )
     refuse_idle_split(data)
     entry = catalog.entry(data.set) if data.set is not None else None
@@ -73,9 +75,10 @@ def load_split(
         )
     if data.train is None:
         raise UsageError(
-            f"The recipe names no data. Give data.set (one of {', '.join(catalog.entries())}), or "
-            'data.train with your own files, for example ["a.en", "a.de"]; triptych init writes '
-            "such a recipe."
+            "The recipe names no data. Give data.set (one of {names}), or "
+            'data.train with your own files, for example ["a.en", "a.de"]; '
+            "triptych init writes such a recipe.",
+            names=", ".join(catalog.entries()),
         )
     given = getattr(data, split)
     missing = [name for name in ("validation", "test") if getattr(data, name) is None]
@@ -103,8 +106,10 @@ def load_other_split(
         return catalog.load_other(data.set, split, data, needs, report)
     if data.train is None:
         raise UsageError(
-            "The recipe names no data. Give data.set (see triptych data list), or data.train with "
-            "your own file; triptych init writes such a recipe."
+            message(
+                "The recipe names no data. Give data.set (see triptych data list), or "
+                "data.train with your own file; triptych init writes such a recipe.",
+            )
         )
     given = getattr(data, split)
     missing = [name for name in ("validation", "test") if getattr(data, name) is None]
@@ -158,13 +163,15 @@ def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
     )
     if data.set is not None and learnt != "tags":
         raise UsageError(
-            "data.columns (--columns) names columns of your own files, but the data is the set "
-            f"{data.set}. Leave it out."
+            "data.columns (--columns) names columns of your own files, but the "
+            "data is the set {set}. Leave it out.",
+            set=data.set,
         )
     if not known:
         raise UsageError(
-            f"data.columns (--columns) has no effect here: {', '.join(needs)} are read by the "
-            "keys of their format. Leave it out."
+            "data.columns (--columns) has no effect here: {names} are read by the "
+            "keys of their format. Leave it out.",
+            names=", ".join(needs),
         )
     idle = [name for name in data.columns if name not in (*known, "header")]
     if idle:
@@ -247,19 +254,23 @@ def files_of(names: str | Sequence[str], data: DataTable | None = None) -> Files
     paths, data = [names] if isinstance(names, str) else list(names), data or DataTable()
     if len(paths) not in (1, 2):
         raise UsageError(
-            f"{len(paths)} files are given ({', '.join(paths)}). Name one file with two columns, "
-            "or two aligned files."
+            "{count} files are given ({names}). Name one file with two columns, or "
+            "two aligned files.",
+            count=len(paths),
+            names=", ".join(paths),
         )
     if len(paths) == 2 and data.columns:
         raise UsageError(
-            "data.columns (--columns) has no effect on two aligned files: each has one text a "
-            "line. Leave it out."
+            message(
+                "data.columns (--columns) has no effect on two aligned files: each has "
+                "one text a line. Leave it out.",
+            )
         )
     fields = data.fields or list(FIELDS)
     if len(fields) != 2:
         raise UsageError(
-            f"data.fields names {len(fields)} columns; it must name two, those of source and "
-            "target."
+            "data.fields names {count} columns; it must name two, those of source and target.",
+            count=len(fields),
         )
     target = data.target[0] if isinstance(data.target, list) and data.target else data.target
     return Files(
@@ -271,7 +282,10 @@ def files_of(names: str | Sequence[str], data: DataTable | None = None) -> Files
 def _files(data: DataTable, names: str | Sequence[str], report: Notify | None) -> list[Example]:
     if isinstance(data.target, list) and len(data.target) > 1:
         raise UsageError(
-            "Own files have one target language: give data.target as one text, for example 'de'."
+            message(
+                "Own files have one target language: give data.target as one text, for "
+                "example 'de'.",
+            )
         )
     target = data.target[0] if isinstance(data.target, list) and data.target else data.target
     return read(files_of(names, data), data.source, target, report)  # type: ignore[arg-type]

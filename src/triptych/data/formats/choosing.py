@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...errors import DataError, UsageError, unknown
+from ...messages import Message, message
 from .headers import ROWS, header_verdict, numbers_alone, sides_of
 from .json_lines import object_of
 from .quoting import is_number
@@ -43,7 +44,16 @@ class Remark:
     severity: Severity = "warning"
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.reason}" + (f". {self.way}" if self.way else "")
+        return self.words
+
+    @property
+    def words(self) -> Message:
+        """Return place, reason and way as one message."""
+        if not self.way:
+            return message("{place}: {reason}", place=self.place, reason=self.reason)
+        return message(
+            "{place}: {reason}. {way}", place=self.place, reason=self.reason, way=self.way
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,8 @@ def choose(
     decided = given.pop(HEADER, None)
     if decided not in (None, "yes", "no"):
         raise UsageError(
-            f"header={decided} in data.columns (--columns) must be header=yes or header=no."
+            "header={decided} in data.columns (--columns) must be header=yes or header=no.",
+            decided=decided,
         )
     if not form.first:  # an empty file
         return ColumnChoice(tuple(range(len(needs))) if form.kind != "jsonl" else tuple(needs))
@@ -103,8 +114,10 @@ def of_fields(fields: Sequence[str], needs: Sequence[str]) -> dict[str, str]:
     """
     if len(fields) != len(needs):
         raise DataError(
-            f"data.fields names {len(fields)} columns; it must name {len(needs)}, those of "
-            f"{', '.join(needs)}."
+            "data.fields names {count} columns; it must name {count2}, those of {names}.",
+            count=len(fields),
+            count2=len(needs),
+            names=", ".join(needs),
         )
     header = {HEADER: "no"} if all(name.isdecimal() for name in fields) else {}
     return dict(zip(needs, fields, strict=True)) | header
@@ -121,11 +134,19 @@ def _keys(form: Format, lines: list[str], needs: Sequence[str], names: Sequence[
     keys = {need: form.first[place] for need, place in (found or {}).items()} | given
     if len(keys) < len(needs):
         missing = [need for need in needs if need not in keys]
-        reason = (
-            f"columns: no keys are called {' or '.join(missing)}; there are {', '.join(form.first)}"
+        reason = message(
+            "columns: no keys are called {names}; there are {names2}",
+            names=" or ".join(missing),
+            names2=", ".join(form.first),
         )
         remarks.append(
-            Remark(f"{form.path}:1", reason, "Name them in data.columns (--columns)", True, "error")
+            Remark(
+                f"{form.path}:1",
+                reason,
+                message("Name them in data.columns (--columns)"),
+                True,
+                "error",
+            )
         )
     else:
         alone = [
@@ -160,8 +181,9 @@ def _places(
     by_name = {need: name for need, name in given.items() if need not in numbered}
     if by_name and decided == "no":
         raise UsageError(
-            f"data.columns (--columns) names the column '{next(iter(by_name.values()))}' but has "
-            "header=no. Give the column's number."
+            "data.columns (--columns) names the column '{next}' but has header=no. "
+            "Give the column's number.",
+            next=next(iter(by_name.values())),
         )
     missing = [name for name in by_name.values() if _place(first, name) is None]
     missing += [given[need] for need, place in numbered.items() if not 0 <= place < len(first)]
@@ -232,7 +254,7 @@ def _named(
     if sides is None or not places:
         return None
     listed = " and ".join(
-        f"{first[place]!r} is taken for the {need}"
+        message("{first!r} is taken for the {need}", first=first[place], need=need)
         for need, place in zip(needs, sides, strict=True)
         if need not in given
     )
@@ -245,15 +267,20 @@ def _seen(form: Format, below: list[list[str]], remarks: list[Remark]) -> bool:
     verdict, place = header_verdict(form.first, below), f"{form.path}:{form.begins}"
     row = _shown(form.first)
     if verdict == "yes":
-        reason = f"header: this line ({row}) is taken for a header and not read"
-        remarks.append(
-            Remark(place, reason, "If it is data, add to data.columns: --columns header=no")
-        )
-    elif verdict == "perhaps":
-        reason = f"header: this line ({row}) may be a header and is read as data"
+        reason = message("header: this line ({row}) is taken for a header and not read", row=row)
         remarks.append(
             Remark(
-                place, reason, "Decide it in data.columns: --columns header=yes or header=no", True
+                place, reason, message("If it is data, add to data.columns: --columns header=no")
+            )
+        )
+    elif verdict == "perhaps":
+        reason = message("header: this line ({row}) may be a header and is read as data", row=row)
+        remarks.append(
+            Remark(
+                place,
+                reason,
+                message("Decide it in data.columns: --columns header=yes or header=no"),
+                True,
             )
         )
     return verdict == "yes"
@@ -268,11 +295,17 @@ def _several(
         for need in open_
         if taken[need] < len(form.first)
     )
-    reason = (
-        f"columns: no columns are called {', '.join(open_)}; the first {len(open_)} of "
-        f"{len(form.first)} are taken ({row})"
+    reason = message(
+        "columns: no columns are called {names}; the first {count} of {count2} are taken ({row})",
+        names=", ".join(open_),
+        count=len(open_),
+        count2=len(form.first),
+        row=row,
     )
-    way = f"Name others in data.columns: --columns {sample_of(needs, form, header)}"
+    way = message(
+        "Name others in data.columns: --columns {sample_of}",
+        sample_of=sample_of(needs, form, header),
+    )
     return Remark(f"{form.path}:{form.begins}", reason, way, True)
 
 
@@ -303,15 +336,22 @@ def _alone(
         ""
         if named
         else (
-            "If that is intended, name the column in data.columns, else name another: --columns "
-            f"{sample_of(needs, form, False)}"
+            message(
+                "If that is intended, name the column in data.columns, else name "
+                "another: --columns {sample_of}",
+                sample_of=sample_of(needs, form, False),
+            )
         )
     )
     return [
         Remark(
             f"{form.path}:{form.begins}",
-            f"numbers alone: the {need} (column {columns[need]}) holds numbers and no text, as "
-            "ids and scores do",
+            message(
+                "numbers alone: the {need} (column {columns}) holds numbers and no "
+                "text, as ids and scores do",
+                need=need,
+                columns=columns[need],
+            ),
             way,
             not named,
             "warning" if named else "error",
@@ -331,7 +371,7 @@ def _again(form: Format, lines: list[str]) -> list[Remark]:
         [
             Remark(
                 f"{form.path}:{again[0]}",
-                f"header: the header occurs again here{more} and is left out",
+                message("header: the header occurs again here{more} and is left out", more=more),
             )
         ]
         if again
@@ -343,11 +383,11 @@ def _odd(form: Format) -> list[Remark]:
     """Report a line whose quotation marks do not follow the CSV quoting of the lines before."""
     if not form.odd:
         return []
-    reason = (
-        "quotation marks: the lines before are quoted as CSV is, and this one is not; all marks "
-        "are read as text"
+    reason = message(
+        "quotation marks: the lines before are quoted as CSV is, and this one "
+        "is not; all marks are read as text",
     )
-    way = "Close them here, or double those within a text"
+    way = message("Close them here, or double those within a text")
     return [Remark(f"{form.path}:{form.odd}", reason, way)]
 
 
@@ -356,8 +396,12 @@ def _no_column(form: Format, missing: Sequence[str]) -> DataError:
         ("key", "Its first object") if form.kind == "jsonl" else ("column", "Its first line")
     )
     return DataError(
-        f"{form.path} has no {what} {' and '.join(map(repr, missing))}. {where} has: "
-        f"{_shown(form.first)}."
+        "{path} has no {what} {names}. {where} has: {shown}.",
+        path=form.path,
+        what=what,
+        names=" and ".join(map(repr, missing)),
+        where=where,
+        shown=_shown(form.first),
     )
 
 

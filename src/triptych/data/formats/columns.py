@@ -59,7 +59,9 @@ def read(
         )
     if unlabelled and not found:
         raise DataError(
-            f"{unlabelled[0]}: the {needs[-1]} is missing, here and in all other lines."
+            "{unlabelled}: the {needs} is missing, here and in all other lines.",
+            unlabelled=unlabelled[0],
+            needs=needs[-1],
         )
     if unlabelled:
         notify(
@@ -91,8 +93,10 @@ def records(
     notify(str(form))
     if form.kind == "text":
         raise DataError(
-            f"{path} has one text a line and no second column. Write "
-            f"{' and '.join(called(needs))} with a tab between them, or as JSONL."
+            "{path} has one text a line and no second column. Write {names} with a "
+            "tab between them, or as JSONL.",
+            path=path,
+            names=" and ".join(called(needs)),
         )
     for one in choice.remarks:
         (remark or (lambda found: notify(str(found))))(one)
@@ -155,10 +159,15 @@ def _refuse_half_a_header(form: Format, needs: Sequence[str]) -> None:
     missing = [need for need in needs if written.isdisjoint(NAMES[need])]
     if needs[-1] in LEARNT and 0 < len(missing) < len(needs):
         raise DataError(
-            f"{form.path}:{form.begins}: this looks like a header ({', '.join(form.first)}), but "
-            f"no column is called {' or '.join(missing)}. Rename one, or name the columns in "
-            f"data.columns, by name or number: --columns {sample_of(needs, form, True)}. Add "
-            "header=no if this is not a header."
+            "{path}:{begins}: this looks like a header ({names}), but no column is "
+            "called {names2}. Rename one, or name the columns in data.columns, by "
+            "name or number: --columns {sample_of}. Add header=no if this is not a "
+            "header.",
+            path=form.path,
+            begins=form.begins,
+            names=", ".join(form.first),
+            names2=" or ".join(missing),
+            sample_of=sample_of(needs, form, True),
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...errors import UsageError, unknown
+from ...messages import message
 
 # Longer marks first: that of UTF-32 begins with that of UTF-16.
 WIDE_MARKS = (
@@ -93,9 +94,13 @@ class EncodingGuess:
 
     def __str__(self) -> str:
         shown = self.text if len(self.text) <= SHOWN else f"{self.text[:SHOWN]}..."
-        return (
-            f"It looks like {NAMES[self.name]}. Read it with --encoding {self.name} (line "
-            f"{self.line:,} is then {shown!r})"
+        return message(
+            "It looks like {names}. Read it with --encoding {name} (line {line:,} "
+            "is then {shown!r})",
+            names=NAMES[self.name],
+            name=self.name,
+            line=self.line,
+            shown=shown,
         )
 
 
@@ -111,8 +116,10 @@ def known(name: str) -> str:
         found = "undefined"
     if found.replace("_", "-") in _NOT_TEXTS:
         raise UsageError(
-            f"--encoding {name} is not an encoding of text files. Examples: "
-            f"{', '.join([*NAMES][:3])}, gb18030, utf-16."
+            "--encoding {name} is not an encoding of text files. Examples: "
+            "{names}, gb18030, utf-16.",
+            name=name,
+            names=", ".join([*NAMES][:3]),
         )
     return "utf-8-sig" if found == "utf-8" else found
 

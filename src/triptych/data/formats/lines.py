@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from ...errors import DataError
+from ...messages import message
 from ..example import Notify
 from .encodings import guessed, known, wide_mark, without_mark
 
@@ -56,11 +57,17 @@ def readable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise missing(path) from None
     except IsADirectoryError:
-        raise DataError(f"{path} is a folder; name a file in it.") from None
+        raise DataError("{path} is a folder; name a file in it.", path=path) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
-        raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
+        raise DataError(
+            "{path} is not a whole gzip file ({problem}). Copy it again.",
+            path=path,
+            problem=problem,
+        ) from None
     except OSError as problem:
-        raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
+        raise DataError(
+            "{path} cannot be read: {value}.", path=path, value=problem.strerror or problem
+        ) from None
 
 
 def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes:
@@ -74,9 +81,12 @@ def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes
         if held > longest:
             number = sum(one.count(b"\n") for one in parts[:-1]) + 1
             raise DataError(
-                f"{path}:{number}: the line has over {longest:,} bytes. If that is right, "
-                "decompress the file first (gunzip); otherwise it is damaged or made to fill the "
-                "memory."
+                "{path}:{number}: the line has over {longest:,} bytes. If that is "
+                "right, decompress the file first (gunzip); otherwise it is damaged or "
+                "made to fill the memory.",
+                path=path,
+                number=number,
+                longest=longest,
             )
         if first >= 0:
             held = len(part) - part.rfind(b"\n") - 1
@@ -86,8 +96,9 @@ def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes
 def missing(path: Path) -> DataError:
     """Return the error for a file that does not exist."""
     return DataError(
-        f"There is no file {path}. Check the path; it is relative to the current folder, or in a "
-        "recipe to the recipe's folder."
+        "There is no file {path}. Check the path; it is relative to the "
+        "current folder, or in a recipe to the recipe's folder.",
+        path=path,
     )
 
 
@@ -121,18 +132,23 @@ def marked_lines(raw: bytes) -> list[int]:
 
 def not_utf8(place: str, byte: int, raw: bytes = b"") -> DataError:
     """Return the error for a byte that is not UTF-8. raw: what shows the encoding that it is in."""
-    return DataError(f"{place}: byte 0x{byte:02X} is not UTF-8. {advice(raw)}")
+    return DataError(
+        "{place}: byte 0x{byte:02X} is not UTF-8. {advice}",
+        place=place,
+        byte=byte,
+        advice=advice(raw),
+    )
 
 
 def advice(raw: bytes) -> str:
     """Return a sentence on how to read a file that is not UTF-8."""
     guess = guessed(raw)
     if guess is None:
-        return (
-            "Correct the line or convert the file, or name its encoding with --encoding. List all "
-            "such lines with: triptych data check."
+        return message(
+            "Correct the line or convert the file, or name its encoding with "
+            "--encoding. List all such lines with: triptych data check.",
         )
-    return f"{guess}. List all such lines with: triptych data check."
+    return message("{guess}. List all such lines with: triptych data check.", guess=guess)
 
 
 def conversion(raw: bytes) -> str:
@@ -159,7 +175,8 @@ def decode_text(
     """
     if is_packed(raw):
         raise DataError(
-            f"{where} is a ZIP archive (as .xlsx and .docx are), not text. Save it as text or CSV."
+            "{where} is a ZIP archive (as .xlsx and .docx are), not text. Save it as text or CSV.",
+            where=where,
         )
     name = known(encoding) if encoding is not None else wide_mark(raw) or "utf-8-sig"
     try:
@@ -169,7 +186,11 @@ def decode_text(
         byte = raw[problem.start] if problem.start < len(raw) else 0
         if name == "utf-8-sig":
             raise DataError(
-                f"{where}:{line}: byte 0x{byte:02X} is not UTF-8. {advise(raw)}"
+                "{where}:{line}: byte 0x{byte:02X} is not UTF-8. {advise}",
+                where=where,
+                line=line,
+                byte=byte,
+                advise=advise(raw),
             ) from None
         given = f"--encoding {encoding}" if encoding is not None else f"{name} by its first bytes"
         raise DataError(
@@ -178,7 +199,7 @@ def decode_text(
         ) from None
     wide = without_mark(raw) if encoding is None and name == "utf-8-sig" else None
     if wide is not None:
-        raise DataError(f"{where}:1: many bytes are zero. {advise(raw)}")
+        raise DataError("{where}:1: many bytes are zero. {advise}", where=where, advise=advise(raw))
     return text.removeprefix(MARK)
 
 
@@ -214,9 +235,16 @@ def report_marks(where: str, marked: Sequence[int], report: Notify | None) -> No
     if report is not None and marked:
         several = f"{len(marked):,} byte order marks" if len(marked) > 1 else "a byte order mark"
         first = f"the first in line {marked[0]:,}" if len(marked) > 1 else f"in line {marked[0]:,}"
-        report(f"{where}: {several} inside the file ({first}), where files were joined; left out.")
+        report(
+            message(
+                "{where}: {several} inside the file ({first}), where files were joined; left out.",
+                where=where,
+                several=several,
+                first=first,
+            )
+        )
 
 
 def stop(place: str, reason: str) -> None:
     """Raise DataError: the default of readers, which can also go on after an error."""
-    raise DataError(f"{place}: {reason}")
+    raise DataError("{place}: {reason}", place=place, reason=reason)

@@ -110,8 +110,9 @@ def records(
     notify(str(form))
     if form.kind == "text":
         raise DataError(
-            f"{path} has one text a line and no second column. Name the other side's file too "
-            "(target)."
+            "{path} has one text a line and no second column. Name the other "
+            "side's file too (target).",
+            path=path,
         )
     for one in choice.remarks:
         (remark or (lambda found: notify(str(found))))(one)

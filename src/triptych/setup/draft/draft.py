@@ -24,8 +24,9 @@ def refuse_unknown(task: str) -> None:
     """Raise UsageError for a task whose recipe is not drafted here."""
     if task in SPECS and task not in TASKS:
         raise UsageError(
-            f"triptych init drafts recipes for {', '.join(TASKS)}. For {task} start from a "
-            "packaged recipe."
+            "triptych init drafts recipes for {names}. For {task} start from a packaged recipe.",
+            names=", ".join(TASKS),
+            task=task,
         )
     if task not in TASKS:
         raise unknown("task", task, TASKS)

@@ -148,6 +148,6 @@ def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], notify: N
             if len(fatal) > 1
             else ""
         )
-        raise DataError(f"{fatal[0]}{more}")
+        raise DataError("{fatal}{more}", fatal=fatal[0], more=more)
     for kind, count in report.counts.items():
         notify(f"Check: {count:,} x {kind}; triptych data check {name} lists them all.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ....errors import DataError, UsageError
+from ....messages import message
 from ...example import Notify
 
 SHOWN = 3  # places that a notice names
@@ -37,13 +38,23 @@ class ForeignFile:
 
     def tell(self, path: Path, report: Notify) -> None:
         """Report what the file is read as, and what is left out of it."""
-        counted = "; a number after its name counts its records" if self.numbered else ""
-        report(f"{path.name}: read as {self.kind}{counted}.")
+        counted = message("; a number after its name counts its records") if self.numbered else ""
+        report(
+            message(
+                "{name}: read as {kind}{counted}.", name=path.name, kind=self.kind, counted=counted
+            )
+        )
         for reason, places in self.left_out.items():
             more = f" and {len(places) - SHOWN:,} more" if len(places) > SHOWN else ""
             report(
-                f"{path.name}: {_records(places)} left out, {reason}: "
-                f"{', '.join(places[:SHOWN])}{more}."
+                message(
+                    "{name}: {records} left out, {reason}: {names}{more}.",
+                    name=path.name,
+                    records=_records(places),
+                    reason=reason,
+                    names=", ".join(places[:SHOWN]),
+                    more=more,
+                )
             )
         for note in self.notes:
             report(f"{path.name}: {note}")
@@ -55,7 +66,10 @@ class ForeignFile:
                 f"{reason} ({len(places):,})" for reason, places in self.left_out.items()
             )
             raise DataError(
-                f"{path} is read as {self.kind}, and none of its records can be used: {reasons}."
+                "{path} is read as {kind}, and none of its records can be used: {reasons}.",
+                path=path,
+                kind=self.kind,
+                reasons=reasons,
             )
 
 
@@ -93,6 +107,8 @@ def at_their_lines(records: Iterable[tuple[int, str]]) -> tuple[list[str], bool]
 def extra_missing(path: str | Path, package: str) -> UsageError:
     """Return the error for a file whose reader is a package of the extra `files`."""
     return UsageError(
-        f"{path} is read with the package {package}, which is not installed: pip install "
-        '"triptych[files]"'
+        "{path} is read with the package {package}, which is not installed: "
+        'pip install "triptych[files]"',
+        path=path,
+        package=package,
     )
