@@ -31,6 +31,7 @@ from triptych.cli.verbs import DATA_VERBS, VERBS
 ROOT = Path(__file__).parent.parent / "src" / "triptych"
 LOCALE = ROOT / "locale"
 ERRORS = ("UsageError", "DataError", "RunError", "TrainingError")
+MESSAGES = ("message", "help_text")
 WRITTEN, MADE = "zh_TW", "zh_CN"
 LIBRARY = ("Display this message and exit.", "Display application version.")  # of Cyclopts
 
@@ -53,7 +54,7 @@ def messages_of(path: Path) -> Iterator[str]:
     """Yield the templates of messages and errors in a file. They must be literal texts."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-        if isinstance(node, ast.Call) and (name == "message" or (name in ERRORS and node.keywords)):
+        if isinstance(node, ast.Call) and (name in MESSAGES or (name in ERRORS and node.keywords)):
             first = node.args[0]
             assert isinstance(first, ast.Constant) and isinstance(first.value, str), (
                 f"{path}:{node.lineno}: message() takes a literal text; give values by name"

@@ -61,7 +61,6 @@ LONG: dict[str, int] = {
     "cli/predict.py:predict": 73,
     "cli/subtitles.py:translate": 66,
     "model/r_drop.py:forward": 53,
-    "setup/summary.py:describe": 61,
 }
 
 

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from ..errors import UsageError
 from ..messages import message
 from .console import ask, is_terminal, table, talk
+from .language import help_text
 
 if TYPE_CHECKING:
     from ..data.formats.choosing import ColumnChoice, Columns
@@ -33,7 +34,7 @@ class ReadingFlags:
     columns: Annotated[
         str | None,
         Parameter(
-            help=(
+            help=help_text(
                 "Which columns or keys of your own files are read, by name or by number from 1: "
                 "text=Comment,label=Kind or source=2,target=3. With numbers, header=yes or "
                 "header=no says whether the first line is a header. The same as data.columns of a "
@@ -44,7 +45,7 @@ class ReadingFlags:
     encoding: Annotated[
         str | None,
         Parameter(
-            help=(
+            help=help_text(
                 "Encoding of your own files, like cp1252 or gb18030, if they are neither UTF-8 nor "
                 "UTF-16 or UTF-32 with a byte order mark. The same as data.encoding of a recipe."
             )

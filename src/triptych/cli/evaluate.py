@@ -14,6 +14,7 @@ from ..data.sets.entry import SplitName
 from ..errors import DataError, UsageError
 from .columns import AS_FOUND, ReadingFlags
 from .console import Counting, talk
+from .language import help_text
 from .predict import Precision, decoding_changes, load_run
 from .prompting import UNJUDGED, JudgementOutput, Judging, judge_run, write_answers
 from .threads import thread_notes
@@ -33,7 +34,7 @@ class Comparing:
     html: Annotated[
         Path | None,
         Parameter(
-            help=(
+            help=help_text(
                 "Write a page with the scores of each class, the confusion matrix and the surest "
                 "mistakes to this file."
             )
@@ -43,7 +44,7 @@ class Comparing:
         bool,
         Parameter(
             negative=(),
-            help=(
+            help=help_text(
                 "Also learn and score a simple model on the same data: TF-IDF under a linear model "
                 "(needs scikit-learn), or the most frequent tag of each word. The model card keeps "
                 "the result."

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..messages import message
 from . import console
 from .console import put, table, talk
 
@@ -84,7 +85,7 @@ class Result:
             trained, rare = class_counts(train), few_of_a_class(train)
             notes += [rare] if rare else []
             if with_baseline:
-                talk(f"Baseline: learning from {len(train):,} examples.")
+                talk(message("Baseline: learning from {count:,} examples.", count=len(train)))
                 found = baseline(task, train, examples)
         down = task.break_down
         return cls(
@@ -118,14 +119,20 @@ class Result:
         main, value = next(iter(self.baseline.scores.values.items()))
         count = len(self.examples)
         chance = (
-            f" On {count:,} examples such a difference may be chance."
+            message(" On {count:,} examples such a difference may be chance.", count=count)
             if value - self.metrics[main] < margin(count)
             else ""
         )
-        return (
-            f"This run is below the baseline: {main} {self.metrics[main]:.2f} against {value:.2f} "
-            f"of {self.baseline.model}.{chance} Start from a pretrained model (triptych init "
-            "--start RUN), train longer or on more data, or use the baseline."
+        return message(
+            "This run is below the baseline: {main} {metrics:.2f} against "
+            "{value:.2f} of {model}.{chance} Start from a pretrained model "
+            "(triptych init --start RUN), train longer or on more data, or use the "
+            "baseline.",
+            main=main,
+            metrics=self.metrics[main],
+            value=value,
+            model=self.baseline.model,
+            chance=chance,
         )
 
 
@@ -157,9 +164,12 @@ def _notes(
         changed = changes_since(predictor.run, data)
         if changed:
             notes.append(
-                f"The data has changed since the run was trained: {'; '.join(changed)}. A "
-                "stratified split moves texts when the file grows, so some of these may have been "
-                "trained on."
+                message(
+                    "The data has changed since the run was trained: {names}. A stratified "
+                    "split moves texts when the file grows, so some of these may have been "
+                    "trained on.",
+                    names="; ".join(changed),
+                )
             )
     return notes
 
@@ -231,8 +241,12 @@ def _put_tables(result: Result) -> None:
     if result.baseline is not None:
         found = result.baseline
         put(
-            f"baseline: {found.model}, from {found.examples:,} training examples in "
-            f"{found.seconds:.1f} s"
+            message(
+                "baseline: {model}, from {examples:,} training examples in {seconds:.1f} s",
+                model=found.model,
+                examples=found.examples,
+                seconds=found.seconds,
+            )
         )
     if result.breakdown is not None:
         put(f"\n{_class_table(result.breakdown, result.trained)}")
@@ -241,9 +255,20 @@ def _put_tables(result: Result) -> None:
     answering = (
         ""
         if evaluation.seconds is None
-        else f", answering took {evaluation.seconds:.1f} s on {evaluation.threads} threads"
+        else message(
+            ", answering took {seconds:.1f} s on {threads} threads",
+            seconds=evaluation.seconds,
+            threads=evaluation.threads,
+        )
     )
-    talk(f"{len(result.examples):,} examples in {result.seconds:.1f} s{answering}.")
+    talk(
+        message(
+            "{count:,} examples in {seconds:.1f} s{answering}.",
+            count=len(result.examples),
+            seconds=result.seconds,
+            answering=answering,
+        )
+    )
 
 
 def _class_table(found: Breakdown, trained: dict[str, int]) -> str:
@@ -273,7 +298,7 @@ def _confusion_table(found: Confusion) -> str:
     if len(found.labels) > MOST_COLUMNS:
         pairs = found.pairs()
         if not pairs:
-            return "No answer is wrong."
+            return message("No answer is wrong.")
         rows = [
             [one, f"answered {other or '(no answer)'}", f"{count:,}"]
             for one, other, count in pairs[:MOST_PAIRS]
@@ -317,7 +342,7 @@ def write_page(path: Path, result: Result) -> None:
             trained=result.trained,
         ),
     )
-    talk(f"Written: {path}. It opens in a browser and needs no network.")
+    talk(message("Written: {path}. It opens in a browser and needs no network.", path=path))
 
 
 def keep(result: Result) -> None:
@@ -337,4 +362,4 @@ def keep(result: Result) -> None:
     try:
         run.write_card(with_baseline(run.read_card(), compared))
     except TriptychError as problem:
-        talk(f"The model card does not get the baseline: {problem}")
+        talk(message("The model card does not get the baseline: {problem}", problem=problem))

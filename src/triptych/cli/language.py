@@ -48,6 +48,11 @@ def translated(text: object) -> str:
     return template.format(**{name: _value(value) for name, value in text.values.items()})
 
 
+def help_text(text: str) -> str:
+    """Return the help of an option in the user's language, with which the process began."""
+    return translated(Message(text))
+
+
 def _value(value: object) -> object:
     """Return a value of a template: sentences inside it, and errors, are translated too."""
     if isinstance(value, BaseException) and value.args and isinstance(value.args[0], Message):

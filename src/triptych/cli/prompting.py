@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from ..errors import UsageError, unknown
 from .console import field, put, table, talk
 from .inputs import read_passage
+from .language import help_text
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -31,7 +32,7 @@ class Prompting:
     suffix: Annotated[
         str | None,
         Parameter(
-            help=(
+            help=help_text(
                 "For a run trained to fill in the middle: a file or a text that follows; what "
                 "belongs between is generated."
             )
@@ -40,7 +41,7 @@ class Prompting:
     examples: Annotated[
         str | None,
         Parameter(
-            help=(
+            help=help_text(
                 "For a run that continues texts: a file of worked examples (TSV or JSONL: text and "
                 "label, or input and answer) that is put before every text."
             )
@@ -92,7 +93,7 @@ class Judging:
         Literal["classification"] | None,
         Parameter(
             name="--as",
-            help=(
+            help=help_text(
                 "Evaluate a language model on the classification set --data.set (or --data FILE) "
                 "without training."
             ),
@@ -101,7 +102,7 @@ class Judging:
     examples: Annotated[
         str | None,
         Parameter(
-            help=(
+            help=help_text(
                 "With --as: worked examples in the prompt, as a number to draw from the training "
                 "part or as a file."
             )
@@ -116,7 +117,7 @@ class Judging:
     choices: Annotated[
         str | None,
         Parameter(
-            help=(
+            help=help_text(
                 "With --as: the labels to choose from, a,b or label=words,label=words; by default "
                 "those of the data."
             )
@@ -125,7 +126,7 @@ class Judging:
     normalise: Annotated[
         Literal["sum", "token", "byte", "prior"],
         Parameter(
-            help=(
+            help=help_text(
                 "With --as: what labels are compared by: their log-probability (sum), its mean "
                 "per token or byte, or what the text adds to it (prior)."
             )

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 from .console import Counting, is_terminal, put_bytes, talk
+from .language import help_text
 from .predict import (
     Overrides,
     Precision,
@@ -39,7 +40,7 @@ class SubtitleFlags:
     srt: Annotated[
         Path | None,
         Parameter(
-            help=(
+            help=help_text(
                 "A file of subtitles (.srt, .vtt, .ass). Each cue is translated, or each line of "
                 "it with a speaker's dash; numbers and times are kept, and the number of lines if "
                 "it suffices. Written to stdout."
@@ -49,7 +50,7 @@ class SubtitleFlags:
     line_width: Annotated[
         int | None,
         Parameter(
-            help=(
+            help=help_text(
                 "With --srt: the most characters per line; by default 42, or 18 for Chinese and "
                 "Japanese."
             )
@@ -59,7 +60,7 @@ class SubtitleFlags:
         Literal["srt", "vtt"] | None,
         Parameter(
             name="--format",
-            help=(
+            help=help_text(
                 "With --srt: the kind of subtitles that is written; by default that of the file, "
                 "or .srt for .ass."
             ),
@@ -68,7 +69,7 @@ class SubtitleFlags:
     encoding: Annotated[
         str | None,
         Parameter(
-            help=(
+            help=help_text(
                 "With --srt: encoding of the file, like cp1252, if it is not UTF-8 and has no "
                 "byte order mark."
             )
@@ -191,7 +192,7 @@ def translate_subtitles(
         talk(f"triptych: {problem} The cue is left untranslated.")
     tall = [name for name, cue, before in zip(names, result.cues, subtitles.cues, strict=True)
             if len(cue.lines) > max(MOST_LINES, len(before.lines))]  # fmt: skip
-    for message, cues in (
+    for words, cues in (
         ("More than two lines were needed for cue", tall),
         ("Truncated: cue", [names[place] for place in unseen]),
         (
@@ -200,7 +201,7 @@ def translate_subtitles(
         ),
     ):
         if cues:
-            talk(f"{message} {some(cues)}.")
+            talk(f"{words} {some(cues)}.")
     report_drafts(predictor)
     return int(bool(problems))
 

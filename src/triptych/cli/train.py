@@ -14,6 +14,7 @@ from ..messages import message
 from ..runs.named import named
 from .columns import AS_FOUND, ReadingFlags
 from .console import put
+from .language import help_text
 from .one_training import How, train_one
 
 TRACK = "tensorboard"  # folder of the log in the run folder
@@ -35,7 +36,7 @@ class Several:
     seeds: Annotated[
         str | None,
         Parameter(
-            help=(
+            help=help_text(
                 "Train a run for each of these seeds (--seeds 1,2,3) into RUN/seed-1 and so on, "
                 "and print their validation scores with mean and standard deviation; also in "
                 "RUN/seeds.json."
@@ -43,7 +44,11 @@ class Several:
         ),
     ] = None
     json_: Annotated[
-        bool, Parameter(name="--json", help="With --seeds: print the scores as one JSON object.")
+        bool,
+        Parameter(
+            name="--json",
+            help=help_text("With --seeds: print the scores as one JSON object."),
+        ),
     ] = False
 
 

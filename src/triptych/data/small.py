@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..messages import message
 from .example import Example
 
 FEW_TEXTS = 100  # a part with fewer says little
@@ -38,16 +39,28 @@ def few_texts(count: int, part: str, records: str = "texts", is_share: bool = Tr
     if count >= FEW_TEXTS:
         return None
     if not count:
-        return f"There are no {part} {records}: nothing can be measured on them."
-    only = f"Only {count:,} {part} {records if count > 1 else records.removesuffix('s')}:"
-    if is_share:
-        return (
-            f"{only} a percentage measured on so few is uncertain by up to {margin(count):.0f} "
-            "points (95 %)."
+        return message(
+            "There are no {part} {records}: nothing can be measured on them.",
+            part=part,
+            records=records,
         )
-    return (
-        f"{only} a score measured on so few is uncertain; triptych evaluate RUN --bootstrap 1000 "
-        "shows by how much."
+    only = message(
+        "Only {count:,} {part} {more}:",
+        count=count,
+        part=part,
+        more=records if count > 1 else records.removesuffix("s"),
+    )
+    if is_share:
+        return message(
+            "{only} a percentage measured on so few is uncertain by up to "
+            "{margin:.0f} points (95 %).",
+            only=only,
+            margin=margin(count),
+        )
+    return message(
+        "{only} a score measured on so few is uncertain; triptych evaluate RUN "
+        "--bootstrap 1000 shows by how much.",
+        only=only,
     )
 
 
@@ -75,8 +88,11 @@ def few_of_a_class(examples: Sequence[Example]) -> str | None:
         return None
     named = [f"'{name}' ({count})" for name, count in list(rare.items())[:MOST_NAMED]]
     more = f" and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""
-    return (
-        f"Classes with fewer than {FEW_OF_A_CLASS} training texts are hard to learn: "
-        f"{', '.join(named)}{more}. Add texts, join such classes, or weigh them "
-        "(task.class_weights)."
+    return message(
+        "Classes with fewer than {few_of_a_class} training texts are hard to "
+        "learn: {names}{more}. Add texts, join such classes, or weigh them "
+        "(task.class_weights).",
+        few_of_a_class=FEW_OF_A_CLASS,
+        names=", ".join(named),
+        more=more,
     )

@@ -11,6 +11,7 @@ from ..data.load import load_split
 from ..data.sets import catalog
 from ..data.small import FEW_TEXTS, few_of_a_class, few_texts
 from ..data.split import SHARES
+from ..messages import message
 from ..presets import parameter_count
 from ..presets.depth import describe as depth_says
 from ..presets.estimate import estimated_memory, size_of
@@ -43,7 +44,7 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     left = [sum(one.unseen for one in pieces) for pieces in prepared.encoded]
     batch, unit = (
         sum(one.length for one in first),
-        "per example" if count == len(examples) else "per window",
+        message("per example") if count == len(examples) else message("per window"),
     )
     depth, step = recipe.model.depth, recipe.batches.batch_tokens * recipe.batches.accumulate
     config: Any = prepared.job.model.config
@@ -51,7 +52,8 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     memory = estimated_memory(config, budget, held, recipe.training.average > 0)
     sizes = f"{tokenizers.source.vocabulary_size:,}"
     if not tokenizers.shared:
-        sizes += f" source and {tokenizers.target.vocabulary_size:,} target"
+        target = tokenizers.target.vocabulary_size
+        sizes = message("{source} source and {target:,} target", source=sizes, target=target)
     sized = (
         depth_says(depth, recipe.model.preset, recipe.to_values(), parameter_count(config), step)
         if depth
@@ -59,21 +61,60 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     )
     lines = [
         *sized,
-        f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} {unit}, "
-        f"longest {longest:,}; {len(prepared.validation):,} for validation.",
-        *(
-            [
-                (
-                    f"Longer than the task reads: {sum(map(bool, left)):,} examples; "
-                    f"{sum(left):,} of their tokens are left out."
-                )
-            ]
-            * any(left)
+        message(
+            "Data: {examples:,} examples, {tokens:,} tokens, {mean:.1f} {unit}, longest "
+            "{longest:,}; {validation:,} for validation.",
+            examples=len(examples),
+            tokens=tokens,
+            mean=tokens / count,
+            unit=unit,
+            longest=longest,
+            validation=len(prepared.validation),
         ),
-        f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
-        f"Memory: about {memory / 1e9:.1f} GB to train {budget:,} tokens per micro-batch.",
-        f"First batch: {len(first)} examples, {batch:,} tokens. It contains:",
+        *_cut_off(left),
+        *_of_model(config, sizes, memory, budget),
+        message(
+            "First batch: {examples} examples, {tokens:,} tokens. It contains:",
+            examples=len(first),
+            tokens=batch,
+        ),
     ]
+    return lines + _first_examples(prepared, first)
+
+
+def _cut_off(left: Sequence[int]) -> list[str]:
+    """Say how many examples are longer than the task reads, if any are."""
+    if not any(left):
+        return []
+    words = message(
+        "Longer than the task reads: {examples:,} examples; {tokens:,} of their tokens are left "
+        "out.",
+        examples=sum(map(bool, left)),
+        tokens=sum(left),
+    )
+    return [words]
+
+
+def _of_model(config: Any, sizes: str, memory: float, budget: int) -> list[str]:
+    """Say how large the model is, and how much memory its training takes."""
+    return [
+        message(
+            "Model: {parameters:,} parameters ({shape}), vocabulary {vocabulary}.",
+            parameters=parameter_count(config),
+            shape=size_of(config),
+            vocabulary=sizes,
+        ),
+        message(
+            "Memory: about {memory:.1f} GB to train {tokens:,} tokens per micro-batch.",
+            memory=memory / 1e9,
+            tokens=budget,
+        ),
+    ]
+
+
+def _first_examples(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
+    """Return the first examples of a batch, decoded."""
+    examples, tokenizers, lines = prepared.examples, prepared.tokenizers, list[str]()
     for one in first[:SHOWN_EXAMPLES]:
         lines.append(f"  {examples[one.index].place}")
         for name, side in (("source", tokenizers.source), ("target", tokenizers.target)):

@@ -12,13 +12,13 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from ...errors import DataError, UsageError, unknown
-from ...messages import Message, message
+from ...messages import message
 from .headers import ROWS, header_verdict, numbers_alone, sides_of
 from .json_lines import object_of
 from .quoting import is_number
+from .remarks import Remark
 from .table_format import Format, chosen_of, rows_of
 
 HEADER = "header"  # the key of data.columns that is not a field
@@ -27,33 +27,6 @@ LEARNT = ("label", "labels", "value", "tags", "target_language")  # may hold num
 SHOWN = 60  # characters of a row in a message
 PAIR = ("source", "target")
 Columns = Mapping[str, str | int]
-Severity = Literal["error", "warning", "note"]
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Report a guess about a file, and the way to overrule it.
-
-    doubt: another reading is possible. severity: for `data check`, which leaves out notes.
-    """
-
-    place: str
-    reason: str
-    way: str = ""
-    doubt: bool = False
-    severity: Severity = "warning"
-
-    def __str__(self) -> str:
-        return self.words
-
-    @property
-    def words(self) -> Message:
-        """Return place, reason and way as one message."""
-        if not self.way:
-            return message("{place}: {reason}", place=self.place, reason=self.reason)
-        return message(
-            "{place}: {reason}. {way}", place=self.place, reason=self.reason, way=self.way
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
 from ..example import Example, Notify, OnProblem
-from .choosing import HEADER, ColumnChoice, Columns, Remark, choose, sample_of
+from .choosing import HEADER, ColumnChoice, Columns, choose, sample_of
 from .foreign.own_lines import own_lines
 from .headers import NAMES
 from .json_lines import brief, object_of, text_of
 from .lines import stop
 from .pairs import body_of
+from .remarks import Remark
 from .table_format import Format, chosen_of, sniffed, with_header
 
 if TYPE_CHECKING:

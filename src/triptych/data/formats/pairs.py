@@ -11,10 +11,11 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..example import Example, Notify, OnProblem
-from .choosing import ColumnChoice, Remark, choose, of_fields
+from .choosing import ColumnChoice, choose, of_fields
 from .foreign.own_lines import own_lines
 from .json_lines import object_of, text_of
 from .lines import stop
+from .remarks import Remark
 from .subtitle_pairs import read_sides
 from .table_format import FIELDS, Format, is_header, rows_of, sniffed, with_header
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..example import OnProblem
-from .choosing import Remark, choose
+from .choosing import choose
 from .json_lines import is_list, is_record
 from .pairs import body_of
 from .question_records import (
@@ -24,6 +24,7 @@ from .question_records import (
     LocatedQuestion,
     QuestionReader,
 )
+from .remarks import Remark
 from .table_format import Format, sniffed, with_header
 
 NEEDS = ("question", "passage", "answer")

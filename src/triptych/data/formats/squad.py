@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING
 from ...errors import DataError
 from ..example import Example, Notify, OnProblem
 from .answers import standing
-from .choosing import Columns, Remark
+from .choosing import Columns
 from .foreign.own_lines import own_lines
 from .json_lines import FIRST_LINES, brief, first_object, is_list, is_record
 from .lines import LONGEST_DOCUMENT_BYTES, advice, as_utf8, read_bytes, stop
 from .question_records import ANSWERS, PASSAGES, STARTS, LocatedQuestion, QuestionReader
 from .question_tables import columns_of, table_questions
 from .record_notes import RecordNotes
+from .remarks import Remark
 
 if TYPE_CHECKING:
     from ..table import DataTable

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..example import FIELDS, Example, Notify, texts_of
-from ..formats.choosing import Remark
 from ..formats.encodings import guessed, not_utf8_bytes, without_mark
 from ..formats.foreign.own_lines import foreign, is_foreign, utf8_content
 from ..formats.lines import marked_lines
 from ..formats.pairs import LONGEST_LINE, Files, records
+from ..formats.remarks import Remark
 from ..split import sentence_key
 
 RATIO = 3.0  # characters of one side to the other, relative to the set's own mean ratio

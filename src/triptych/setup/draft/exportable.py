@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
+from ...messages import message
 from ...tasks import question_answering, summarization, tagging
 from .request import DraftRequest
 
@@ -61,8 +62,9 @@ def refuse_without_class(task: str) -> None:
 
     if not has_class(task):
         raise UsageError(
-            f"The library transformers has no class for {task}, so no recipe for it is exportable. "
-            "Leave out --exportable."
+            "The library transformers has no class for {task}, so no recipe for it "
+            "is exportable. Leave out --exportable.",
+            task=task,
         )
 
 
@@ -80,20 +82,28 @@ def noted(text: str, request: DraftRequest) -> str:
         if not request.exportable:
             return text
         name = export_class(form).architecture
-        return _with_comment(text, f"triptych export RUN FOLDER writes its run as {name}.")
+        return _with_comment(
+            text, message("triptych export RUN FOLDER writes its run as {name}.", name=name)
+        )
     listed = "; ".join(problems)
     if request.exportable:
         raise UsageError(
-            f"No class of the library transformers computes this recipe: {listed}. Start from "
-            "another model, or leave out --exportable."
+            "No class of the library transformers computes this recipe: {listed}. "
+            "Start from another model, or leave out --exportable.",
+            listed=listed,
         )
     if not has_class(request.task):
-        lost = f"triptych export cannot write its run: transformers has no class for {request.task}"
+        lost = message(
+            "triptych export cannot write its run: transformers has no class for {task}",
+            task=request.task,
+        )
         words = f"{lost}."
     else:
-        words = (
-            f"triptych export cannot write its run, because no class of transformers computes it "
-            f"({listed}). --exportable drafts a recipe that it can write."
+        words = message(
+            "triptych export cannot write its run, because no class of "
+            "transformers computes it ({listed}). --exportable drafts a recipe "
+            "that it can write.",
+            listed=listed,
         )
     request.report(f"Export: {words}")
     return _with_comment(text, words)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, UsageError
+from ...messages import message
 from ...tasks.classification import SPEC
 from . import exportable, small
 from . import measured as measuring
@@ -75,8 +76,8 @@ def recipe_text(request: DraftRequest) -> str:
     examples = load_split(data, "train", request.report, needs)
     if len(examples) < FEWEST:
         raise DataError(
-            f"{len(examples)} usable texts are too few to learn from. Give some hundreds for each "
-            "label."
+            "{count} usable texts are too few to learn from. Give some hundreds for each label.",
+            count=len(examples),
         )
     options = {"learn": needs[-1], "pair": "text_pair" in needs}
     data, examples = small.fitted(request, data, examples, "texts", True, options)
@@ -117,10 +118,11 @@ def _asked(request: DraftRequest) -> dict[str, str | int]:
     train = request.train
     lines = own_lines(train, encoding=request.encoding)
     form = sniffed(train, lines, [])
-    doubt = (
-        f"{train} does not say which column is the text and which its label. Give it a header, "
-        "text and label with a tab between them (or text_pair; labels; value), or JSONL with "
-        "these keys."
+    doubt = message(
+        "{train} does not say which column is the text and which its label. "
+        "Give it a header, text and label with a tab between them (or "
+        "text_pair; labels; value), or JSONL with these keys.",
+        train=train,
     )
     if form.kind == "text" or not form.first:
         raise UsageError(doubt)
@@ -162,11 +164,25 @@ def forecast(
     speed = measured.speed
     minutes = request.minutes or max(1.0, round(size.epochs * tokens / speed / 60, 1))
     labels = label_counts(examples)
-    learnt = f"{len(labels)} labels" if needs[-1] != "value" else "a number each"
+    learnt = (
+        message("{count} labels", count=len(labels))
+        if needs[-1] != "value"
+        else message("a number each")
+    )
     return (
-        f"{len(examples):,} texts with {learnt}, about {tokens:,.0f} tokens; "
-        f"{parameter_count(config) / 1e6:.1f} M parameters read about {speed:,.0f} tokens/s here "
-        f"{measured.words}: {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
+        message(
+            "{count:,} texts with {learnt}, about {tokens:,.0f} tokens; "
+            "{millions:.1f} M parameters read about {speed:,.0f} tokens/s "
+            "here {measured}: {epochs:.0f} epochs in {minutes:g} minutes.",
+            count=len(examples),
+            learnt=learnt,
+            tokens=tokens,
+            millions=parameter_count(config) / 1e6,
+            speed=speed,
+            measured=measured.words,
+            epochs=minutes * 60 * speed / tokens,
+            minutes=minutes,
+        )
     ), minutes
 
 

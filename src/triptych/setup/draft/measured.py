@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...messages import message
+
 if TYPE_CHECKING:
     from ...model.config import AnyConfig
     from ...model.rnn.recurrent import RecurrentTranslator
@@ -32,10 +34,11 @@ class Measured:
     def words(self) -> str:
         """Return the remark on the measurement in brackets, for a forecast."""
         if self.slowdown < BUSY:
-            return "(measured just now)"
-        return (
-            "(measured just now, in processor time; while other programs keep this machine busy, "
-            f"it takes {self.slowdown:.1f} times as long)"
+            return message("(measured just now)")
+        return message(
+            "(measured just now, in processor time; while other programs keep this "
+            "machine busy, it takes {slowdown:.1f} times as long)",
+            slowdown=self.slowdown,
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
+from ...messages import message
 from ...tasks import (
     chat,
     language_modelling,
@@ -22,6 +23,7 @@ from . import exportable, small
 from . import measured as measuring
 from . import start as starting
 from .labelled import FEWEST
+from .record_checks import check_questions, check_tags, check_trees
 from .request import DraftRequest, file_lines, refuse_fatal
 
 if TYPE_CHECKING:
@@ -111,7 +113,10 @@ def recipe_text(request: DraftRequest) -> str:
         count = len(reader_of(plan.needs)(names["train"], data, plan.needs, None))
         if count < plan.fewest:
             raise DataError(
-                f"{train} has {count} {plan.records}, too few to learn from. Give some hundreds."
+                "{train} has {count} {records}, too few to learn from. Give some hundreds.",
+                train=train,
+                count=count,
+                records=plan.records,
             )
     data, examples = small.fitted(request, data, examples, plan.records, not plan.is_text_alone)
     if request.start is not None:
@@ -175,10 +180,19 @@ def forecast(
     minutes = request.minutes or max(1.0, round(epochs * tokens / speed / 60, 1))
     return (
         (
-            f"{len(examples):,} {plan.records}, about {tokens:,.0f} tokens; "
-            f"{parameter_count(config) / 1e6:.1f} M parameters read about {speed:,.0f} tokens/s "
-            f"here {measured.words}: {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} "
-            "minutes."
+            message(
+                "{count:,} {records}, about {tokens:,.0f} tokens; "
+                "{millions:.1f} M parameters read about {speed:,.0f} tokens/s "
+                "here {measured}: {epochs:.0f} epochs in {minutes:g} minutes.",
+                count=len(examples),
+                records=plan.records,
+                tokens=tokens,
+                millions=parameter_count(config) / 1e6,
+                speed=speed,
+                measured=measured.words,
+                epochs=minutes * 60 * speed / tokens,
+                minutes=minutes,
+            )
         ),
         size,
         minutes,
@@ -325,39 +339,18 @@ def _unspaced(texts: Any) -> bool:
     return 4 * sum(bool(UNSPACED.match(letter)) for letter in letters) > len(letters)
 
 
-def _check_tags(names: dict[str, list[str]], data: DataTable) -> Report:
-    from ...data.validation.conll import check
-
-    return check(names, data.listed(("words", "tags")), data.encoding)
-
-
-def _check_trees(names: dict[str, list[str]], data: DataTable) -> Report:
-    from ...data.validation.conllu import check
-    from ...data.validation.pairs import Report
-
-    found = {part: check(path, data.encoding) for part, paths in names.items() for path in paths}
-    problems = [problem for report in found.values() for problem in report.problems]
-    return Report(problems, {part: sum(report.pairs.values()) for part, report in found.items()})
-
-
-def _check_questions(names: dict[str, list[str]], data: DataTable) -> Report:
-    from ...data.validation.squad import check
-
-    return check(names, data.columns, data.encoding)
-
-
 PLANS: dict[str, Plan] = {
     tagging.SPEC.name: Plan(
-        "sentences", ("text", "words", "tags"), _tags, _check_tags, batch_tokens=1024
+        "sentences", ("text", "words", "tags"), _tags, check_tags, batch_tokens=1024
     ),
     parsing.SPEC.name: Plan(
-        "sentences", ("text", "words", "upos", "heads", "relations"), _trees, _check_trees
+        "sentences", ("text", "words", "upos", "heads", "relations"), _trees, check_trees
     ),
     question_answering.SPEC.name: Plan(
         "questions",
         ("question", "passage", "answers"),
         _questions,
-        _check_questions,
+        check_questions,
         batch_tokens=4096,
         model=("segments = 5                    # question, passage, and words in both",),
     ),

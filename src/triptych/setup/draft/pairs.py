@@ -15,6 +15,7 @@ from ...data.load import files_of, load_split, names_of
 from ...data.table import DataTable
 from ...data.validation.pairs import check
 from ...errors import DataError
+from ...messages import message
 from ...presets import configure, parameter_count
 from ...presets.estimate import estimated_memory
 from ...tasks.translation import SPEC
@@ -74,7 +75,8 @@ def recipe_text(request: DraftRequest) -> str:
     examples = load_split(data, "train", request.report)
     if len(examples) < FEWEST:
         raise DataError(
-            f"{len(examples)} usable pairs are too few to learn from. Give some thousands."
+            "{count} usable pairs are too few to learn from. Give some thousands.",
+            count=len(examples),
         )
     data, examples = small.fitted(request, data, examples, "pairs")
     if request.start is not None:
@@ -161,13 +163,21 @@ class Forecast:
     def words(self) -> str:
         epochs = self.minutes * 60 * self.measured.speed / self.tokens
         model = f"{self.size.preset} with {self.parameters / 1e6:.1f} M parameters"
-        costs = (
-            f"{epochs:.0f} epochs in {self.minutes:g} minutes, with about {self.memory / 1e9:.1f} "
-            "GB of memory"
+        costs = message(
+            "{epochs:.0f} epochs in {minutes:g} minutes, with about {memory:.1f} GB of memory",
+            epochs=epochs,
+            minutes=self.minutes,
+            memory=self.memory / 1000000000.0,
         )
-        return (
-            f"{self.pairs:,} pairs, about {self.tokens:,.0f} tokens; {model} reads about "
-            f"{self.measured.speed:,.0f} tokens/s here {self.measured.words}: {costs}."
+        return message(
+            "{pairs:,} pairs, about {tokens:,.0f} tokens; {model} reads about "
+            "{speed:,.0f} tokens/s here {words}: {costs}.",
+            pairs=self.pairs,
+            tokens=self.tokens,
+            model=model,
+            speed=self.measured.speed,
+            words=self.measured.words,
+            costs=costs,
         )
 
 

@@ -12,6 +12,7 @@ from ...data.example import Notify
 from ...data.split import SHARES
 from ...data.validation.pairs import Report
 from ...errors import DataError
+from ...messages import message
 from ...training.settings import TrainingSettings
 from .small import split_lines
 
@@ -86,7 +87,7 @@ class DraftRequest:
 
     def report_next(self, words: str) -> None:
         """Report the forecast and the next command."""
-        self.report(f"{words} Next: triptych train {self.out}")
+        self.report(message("{words} Next: triptych train {out}", words=words, out=self.out))
 
 
 def reading_lines(data: DataTable) -> str:
@@ -144,10 +145,21 @@ def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], notify: N
     ]
     if fatal:
         more = (
-            f" ({len(fatal) - 1:,} more: triptych data check {name} lists them all.)"
+            message(
+                " ({count:,} more: triptych data check {name} lists them all.)",
+                count=len(fatal) - 1,
+                name=name,
+            )
             if len(fatal) > 1
             else ""
         )
         raise DataError("{fatal}{more}", fatal=fatal[0], more=more)
     for kind, count in report.counts.items():
-        notify(f"Check: {count:,} x {kind}; triptych data check {name} lists them all.")
+        notify(
+            message(
+                "Check: {count:,} x {kind}; triptych data check {name} lists them all.",
+                count=count,
+                kind=kind,
+                name=name,
+            )
+        )

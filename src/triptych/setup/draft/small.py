@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...data.formats.columns import LEARNT
 from ...data.load import load_split
 from ...data.small import few_of_a_class, few_texts, share_for
+from ...messages import message
 from ...tasks.specs import SPECS
 
 if TYPE_CHECKING:
@@ -55,8 +56,13 @@ def fitted(
         sizes = {part: len(load_split(data, part, None, task.needs)) for part in missing}
         held = " and ".join(f"{count:,} for {part}" for part, count in sizes.items())
         request.report(
-            f"Held out: {held} ({100 * share:g} % of the {records} each, because 2.5 % of so few "
-            "would say nothing: data.held_out)."
+            message(
+                "Held out: {held} ({value:g} % of the {records} each, because 2.5 % of "
+                "so few would say nothing: data.held_out).",
+                held=held,
+                value=100 * share,
+                records=records,
+            )
         )
     _warn(task, data, examples, records, request.report)
     return data, examples
@@ -88,7 +94,7 @@ def _warn(
     parts = {part: load_split(data, part, None, task.needs) for part in PARTS}
     few = few_texts(len(parts["test"]), "test", records, is_share)
     if few:
-        report(f"Note: {few} Name more with --test FILE.")
+        report(message("Note: {few} Name more with --test FILE.", few=few))
     _report_baseline(task, examples, parts["validation"], report)
 
 
@@ -99,7 +105,7 @@ def _report_baseline(
     from ...errors import TriptychError
     from ...inference.baseline import baseline, refuse_without_baseline
 
-    beside = "triptych evaluate RUN --baseline shows it beside the run."
+    beside = message("triptych evaluate RUN --baseline shows it beside the run.")
     try:
         refuse_without_baseline(task)
         if not validation or len(train) > MOST_TEXTS:
@@ -107,10 +113,24 @@ def _report_baseline(
         found = baseline(task, train, validation)
     except TriptychError as reason:
         if "pip install" in str(reason):
-            report(f"A linear model can be hard to beat. {beside} {reason}")
+            report(
+                message(
+                    "A linear model can be hard to beat. {beside} {reason}",
+                    beside=beside,
+                    reason=reason,
+                )
+            )
         return
     main, value = next(iter(found.scores.values.items()))
     report(
-        f"To beat: {main} {value:.2f} on the {len(validation):,} validation examples, by "
-        f"{found.model} ({found.seconds:.1f} s). {beside}"
+        message(
+            "To beat: {main} {value:.2f} on the {count:,} validation examples, by "
+            "{model} ({seconds:.1f} s). {beside}",
+            main=main,
+            value=value,
+            count=len(validation),
+            model=found.model,
+            seconds=found.seconds,
+            beside=beside,
+        )
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
+from ...messages import Message, message
 from . import measured as measuring
 
 if TYPE_CHECKING:
@@ -64,6 +65,33 @@ class Start:
     words: str
 
 
+def _forecast(
+    examples: int,
+    tokens: float,
+    start: Path,
+    config: AnyConfig,
+    measured: measuring.MeasuredSpeed,
+    epochs: int,
+    steps: int,
+    minutes: float,
+) -> Message:
+    """Say how long fine-tuning takes."""
+    return message(
+        "{examples:,} examples, about {tokens:,.0f} tokens; the model in {name} ({millions:.1f} M "
+        "parameters) reads about {speed:,.0f} tokens/s here {measured}: {epochs} epochs, about "
+        "{updates:,} updates, in about {minutes:.1f} minutes.",
+        examples=examples,
+        tokens=tokens,
+        name=start.name,
+        millions=parameter_count(config) / 1e6,
+        speed=measured.speed,
+        measured=measured.words,
+        epochs=epochs,
+        updates=epochs * steps,
+        minutes=max(0.1, minutes),
+    )
+
+
 def begin(
     start: Path,
     task: str,
@@ -86,11 +114,11 @@ def begin(
     """
     from ...convert import open_origin
     from ...data.tokenizers.sides import Tokenizers
-    from ...presets import parameter_count
 
     if not start.is_dir():
         raise UsageError(
-            f"--start {start} is not a folder. Name a run, or a folder of the library transformers."
+            "--start {start} is not a folder. Name a run, or a folder of the library transformers.",
+            start=start,
         )
     origin = open_origin(start, task)
     config = origin.read_config().model
@@ -107,12 +135,7 @@ def begin(
     rate = float(f"{RATE_BY_WIDTH / _width(config):.1e}")
     measured = measuring.measured_speed(config, max(4, round(usual)), batch_tokens, settings)
     minutes = epochs * tokens / measured.speed / 60
-    words = (
-        f"{len(examples):,} examples, about {tokens:,.0f} tokens; the model in {start.name} "
-        f"({parameter_count(config) / 1e6:.1f} M parameters) reads about {measured.speed:,.0f} "
-        f"tokens/s here {measured.words}: {epochs} epochs, about {epochs * steps:,} updates, in "
-        f"about {max(0.1, minutes):.1f} minutes."
-    )
+    words = _forecast(len(examples), tokens, start, config, measured, epochs, steps, minutes)
     return Start(
         str(start.resolve()),
         config,
@@ -233,8 +256,14 @@ def offer(task: str, train: Path, command: str, report: Notify) -> None:
     if found:
         more = f" (or {', '.join(str(path) for path, _ in found[1:3])})" if len(found) > 1 else ""
         report(
-            f"A pretrained model is in {found[0][0]} ({found[0][1]}){more}. To fine-tune it: "
-            f"{command} --start {found[0][0]}"
+            message(
+                "A pretrained model is in {found} ({found2}){more}. To fine-tune it: "
+                "{command} --start {found}",
+                found=found[0][0],
+                found2=found[0][1],
+                more=more,
+                command=command,
+            )
         )
 
 

@@ -1,0 +1,36 @@
+"""Report guesses about a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...messages import Message, message
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Report a guess about a file, and the way to overrule it.
+
+    doubt: another reading is possible. severity: for `data check`, which leaves out notes.
+    """
+
+    place: str
+    reason: str
+    way: str = ""
+    doubt: bool = False
+    severity: Severity = "warning"
+
+    def __str__(self) -> str:
+        return self.words
+
+    @property
+    def words(self) -> Message:
+        """Return place, reason and way as one message."""
+        if not self.way:
+            return message("{place}: {reason}", place=self.place, reason=self.reason)
+        return message(
+            "{place}: {reason}. {way}", place=self.place, reason=self.reason, way=self.way
+        )
