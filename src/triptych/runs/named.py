@@ -48,7 +48,7 @@ def located(run: str | Path) -> Path:
     if not (found / CONFIG).is_file():
         if seeds := seed_folders(found):
             raise RunError(
-                message("{path} holds the runs of several seeds. Name one of them: {runs}."),
+                "{path} holds the runs of several seeds. Name one of them: {runs}.",
                 path=found,
                 runs=", ".join(map(str, seeds.values())),
             )

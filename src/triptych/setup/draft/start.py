@@ -70,12 +70,14 @@ def _forecast(
     tokens: float,
     start: Path,
     config: AnyConfig,
-    measured: measuring.MeasuredSpeed,
+    measured: measuring.Measured,
     epochs: int,
     steps: int,
     minutes: float,
 ) -> Message:
     """Say how long fine-tuning takes."""
+    from ...presets import parameter_count
+
     return message(
         "{examples:,} examples, about {tokens:,.0f} tokens; the model in {name} ({millions:.1f} M "
         "parameters) reads about {speed:,.0f} tokens/s here {measured}: {epochs} epochs, about "
