@@ -13,6 +13,7 @@ from ..data.sets.entry import SPLITS
 from ..data.table import DataTable
 from ..data.validation import kinds
 from ..errors import UsageError, unknown
+from ..messages import message
 from ..recipe.schema import Recipe, packaged
 from ..tasks import translation
 from ..tasks.specs import SPECS, build_task
@@ -48,9 +49,13 @@ class NamedData:
         if not self.is_guess:
             return None
         names = ", ".join(Path(name).name for name in split_files(self.data)["train"])
-        return (
-            f"{names}: taken for {kinds.RECORDS[self.learns_from][1]}. If it is something else, "
-            "name the task that reads it, like --task tagging."
+        learnt = self.learns_from
+        return message(
+            "{names}: taken for {kind}. If it is something else, name the task that reads it, "
+            "like --task {task}.",
+            names=names,
+            kind=kinds.RECORDS[learnt][1],
+            task="classification" if learnt == "tags" else "tagging",
         )
 
 

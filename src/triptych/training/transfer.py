@@ -196,7 +196,12 @@ def freeze(parameters: Mapping[str, nn.Parameter], prefixes: Sequence[str]) -> s
             message("training.freeze leaves nothing to train. Leave out one of its parts.")
         )
     count, whole = (sum(one.numel() for one in some.values()) for some in (frozen, parameters))
-    return f"Frozen: {', '.join(prefixes)}, {count:,} of {whole:,} weights."
+    return message(
+        "Frozen: {names}, {count:,} of {whole:,} weights.",
+        names=", ".join(prefixes),
+        count=count,
+        whole=whole,
+    )
 
 
 def _under(name: str, prefix: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
+from ...messages import message
 from ..formats.columns import LEARNT
 from ..formats.columns import needs_of as columns_of
 from ..formats.foreign.label_folders import is_labelled
@@ -26,17 +27,17 @@ Needs = tuple[str, ...]
 PAIR = ("source", "target")
 # The field that is learnt -> what the records are called in a count, and in a sentence.
 RECORDS: Mapping[str, tuple[str, str]] = {
-    "source": ("pairs", "pairs of sentences"),
-    "text": ("plain texts", "plain text"),
-    "messages": ("conversations", "conversations"),
-    "chosen": ("conversations", "conversations with a preferred answer"),
-    "relations": ("trees", "sentences with trees"),
-    "answers": ("questions", "questions on passages"),
-    "tags": ("sentences", "words with tags"),
-    "label": ("texts", "texts with a label"),
-    "labels": ("texts", "texts with several labels"),
-    "value": ("texts", "texts with a number"),
-    "references": ("texts to write from", "texts to write from"),
+    "source": ("pairs", message("pairs of sentences")),
+    "text": ("plain texts", message("plain text")),
+    "messages": ("conversations", message("conversations")),
+    "chosen": ("conversations", message("conversations with a preferred answer")),
+    "relations": ("trees", message("sentences with trees")),
+    "answers": ("questions", message("questions on passages")),
+    "tags": ("sentences", message("words with tags")),
+    "label": ("texts", message("texts with a label")),
+    "labels": ("texts", message("texts with several labels")),
+    "value": ("texts", message("texts with a number")),
+    "references": ("texts to write from", message("texts to write from")),
 }
 TREE = re.compile(r"\d+(?:[-.]\d+)?\t(?:[^\t]+\t){5}(?:\d+|_)\t(?:[^\t]+\t){2}[^\t]*")
 

@@ -93,19 +93,18 @@ def noted(text: str, request: DraftRequest) -> str:
             listed=listed,
         )
     if not has_class(request.task):
-        lost = message(
-            "triptych export cannot write its run: transformers has no class for {task}",
+        words = message(
+            "triptych export cannot write a run of this recipe: transformers has no class for "
+            "{task}.",
             task=request.task,
         )
-        words = f"{lost}."
     else:
         words = message(
-            "triptych export cannot write its run, because no class of "
-            "transformers computes it ({listed}). --exportable drafts a recipe "
-            "that it can write.",
+            "triptych export cannot write a run of this recipe, because no class of transformers "
+            "computes it ({listed}). --exportable drafts a recipe whose runs it can write.",
             listed=listed,
         )
-    request.report(f"Export: {words}")
+    request.report(message("Export: {words}", words=words))
     return _with_comment(text, words)
 
 
