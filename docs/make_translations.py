@@ -54,7 +54,13 @@ def messages_of(path: Path) -> Iterator[str]:
     """Yield the templates of messages and errors in a file. They must be literal texts."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-        if isinstance(node, ast.Call) and (name in MESSAGES or (name in ERRORS and node.keywords)):
+        if isinstance(node, ast.Call) and name == "unknown":  # its kind and its place
+            for given in node.args[:1] + node.args[3:4]:
+                if isinstance(given, ast.Constant) and isinstance(given.value, str):
+                    yield given.value
+        elif isinstance(node, ast.Call) and (
+            name in MESSAGES or (name in ERRORS and node.keywords)
+        ):
             first = node.args[0]
             assert isinstance(first, ast.Constant) and isinstance(first.value, str), (
                 f"{path}:{node.lineno}: message() takes a literal text; give values by name"

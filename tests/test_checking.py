@@ -154,7 +154,9 @@ def test_what_is_allowed_is_said_in_words(annotation: Any, words: str) -> None:
 def test_every_task_has_its_options() -> None:
     assert set(OPTIONS) == set(SPECS)
     for name, kind in OPTIONS.items():
-        assert list(build_task(name, {}).options) == list(fields_of(kind))
+        # class_weights is saved only where it is given, so that earlier runs stay the same
+        saved = [one for one in fields_of(kind) if one != "class_weights"]
+        assert list(build_task(name, {}).options) == saved
 
 
 @dataclass(frozen=True, kw_only=True)

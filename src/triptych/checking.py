@@ -197,7 +197,7 @@ def refusal(value: object, annotation: object, key: str, where: str = "") -> Mes
         "{key} is {value}{place}; it must be {words}.{hint}",
         key=key,
         value=shown(value),
-        place=f" {where}" if where else "",
+        place=message(" {where}", where=where) if where else "",
         words=allowed(annotation, not (isinstance(value, float) and not math.isfinite(value))),
         hint=hint,
     )

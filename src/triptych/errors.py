@@ -75,6 +75,11 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def _message(text: str) -> Message:
+    """Return a text as a message; docs/make_translations.py collects what `unknown` is given."""
+    return text if isinstance(text, Message) else Message(text)
+
+
 def unknown(kind: str, given: str, allowed: Iterable[str], where: str = "") -> UsageError:
     """Return the error for an unknown name, in its only form.
 
@@ -88,9 +93,9 @@ def unknown(kind: str, given: str, allowed: Iterable[str], where: str = "") -> U
     close = nearest(given, names)
     return UsageError(
         "Unknown {kind} '{given}'{place}.{hint} Allowed: {names}.",
-        kind=kind,
+        kind=_message(kind),
         given=given,
-        place=f" {where}" if where else "",
+        place=message(" {where}", where=_message(where)) if where else "",
         hint=message(" Did you mean '{close}'?", close=close) if close else "",
         names=", ".join(names),
     )

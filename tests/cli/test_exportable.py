@@ -318,7 +318,7 @@ def test_a_task_without_a_class(triptych: Command, tmp_path: Path) -> None:
     assert not (tmp_path / "d.toml").exists()
     done = triptych(*given)
     assert done.code == 0 and "transformers has no class for parsing" in done.err
-    assert "# triptych export cannot write its run" in (tmp_path / "d.toml").read_text()
+    assert "# triptych export cannot write a run" in (tmp_path / "d.toml").read_text()
 
 
 def test_from_a_model_that_is_there_already(triptych: Command, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..messages import message
 from .language import translated
 
 if TYPE_CHECKING:
@@ -216,18 +217,25 @@ class Display:
         left = (
             clock(progress.seconds * (1 - progress.fraction) / progress.fraction) if known else "?"
         )
-        return (
-            f"step {steps}  epoch {progress.epoch:.1f}  loss {self.loss:.3f}  {self.speed:,.0f} "
-            f"tokens/s  {clock(progress.seconds)} passed, {left} left"
+        words = message(
+            "step {steps}  epoch {epoch:.1f}  loss {loss:.3f}  {speed:,.0f} tokens/s  {passed} "
+            "passed, {left} left",
+            steps=steps,
+            epoch=progress.epoch,
+            loss=self.loss,
+            speed=self.speed,
+            passed=clock(progress.seconds),
+            left=left,
         )
+        return translated(words)
 
-    def _say(self, message: str) -> None:
+    def _say(self, words: str) -> None:
         if self.bar is not None:
             self.bar.console.print(
-                _sentence(translated(message)), markup=False, highlight=False, emoji=False
+                _sentence(translated(words)), markup=False, highlight=False, emoji=False
             )
         else:
-            talk(message)
+            talk(words)
 
 
 class Counting:

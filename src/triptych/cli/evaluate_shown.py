@@ -180,7 +180,7 @@ def _notes(
 def put_result(result: Result, as_json: bool) -> None:
     """Print scores, classes and confusions on stdout, warnings on stderr."""
     for note in result.notes:
-        talk(f"Note: {note}")
+        talk(message("Note: {note}", note=note))
     if as_json:
         put(json.dumps(as_values(result), ensure_ascii=False))
     else:

@@ -68,7 +68,7 @@ def usage(name: str, command: Command) -> str:
             words.append(one.name.upper() if required else f"[{one.name.upper()}]")
         else:
             options |= one.name != "overrides"
-    return f"{translated(message('Usage:'))} {' '.join(words)}{' [OPTIONS]' if options else ''}"
+    return f"{' '.join(words)}{' [OPTIONS]' if options else ''}"
 
 
 def takes_texts(command: Command) -> bool:

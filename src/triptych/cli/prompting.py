@@ -50,7 +50,9 @@ class Prompting:
     template: Annotated[
         str | None,
         Parameter(
-            help=r'With --examples: how each is written, by default "{text}\nLabel: {label}\n\n".'
+            help=help_text(
+                r'With --examples: how each is written, by default "{text}\nLabel: {label}\n\n".'
+            )
         ),
     ] = None
 
@@ -111,7 +113,9 @@ class Judging:
     template: Annotated[
         str | None,
         Parameter(
-            help=(r'With --as: how an example is written, by default "{text}\nLabel: {label}\n\n".')
+            help=help_text(
+                r'With --as: how an example is written, by default "{text}\nLabel: {label}\n\n".'
+            )
         ),
     ] = None
     choices: Annotated[

@@ -81,7 +81,7 @@ def settle(given: str | None = None) -> None:
     elif "OMP_NUM_THREADS" in os.environ:
         why = f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}"
     else:
-        why = "one per core; set another number with --threads N"
+        why = message("one per core; set another number with --threads N")
     sleeps = False
     if not any(name in os.environ for name in WAITING):
         sleeps = is_crowded(_wanted())
@@ -95,17 +95,19 @@ def thread_notes() -> list[str]:
 
     number = torch.get_num_threads()
     asleep = (
-        "; waiting threads sleep, because other programs run"
+        message("; waiting threads sleep, because other programs run")
         if settled.sleeps and number > 1
         else ""
     )
-    lines = [
-        f"Threads: {number} ({settled.why}){asleep}." if settled.why else f"Threads: {number}."
+    lines: list[str] = [
+        message("Threads: {number} ({why}){asleep}.", number=number, why=settled.why, asleep=asleep)
+        if settled.why
+        else message("Threads: {number}.", number=number)
     ]
     taken, cores = others(settled.counters), os.cpu_count() or 1
     if taken is not None and taken > BUSY_CORES:
         hint = (
-            f"; --threads {max(1, int(cores - taken + 0.5))} may be faster"
+            message("; --threads {number} may be faster", number=max(1, int(cores - taken + 0.5)))
             if number > max(1, cores - taken + 0.5)
             else ""
         )

@@ -13,6 +13,10 @@ SENTENCES: tuple[tuple[str, Message], ...] = (
     (r"Unknown option: (?P<name>\S+?)\.(?= |$)", message("Unknown option: {name}.", name="")),
     (r" -\S is not a recognized option\.", Message("")),  # of -hello; the whole has been named
     (r"Did you mean (?P<name>\S+)\?", message("Did you mean {name}?", name="")),
+    (
+        r"Available commands: (?P<names>.+, \.\.\.)$",
+        message("Available commands: {names}", names=""),
+    ),
     (r"Available commands: (?P<names>.+)\.$", message("Available commands: {names}.", names="")),
     (
         r'Command "(?P<verb>[^"]+)" parameter (?P<name>\S+) requires an argument\.',

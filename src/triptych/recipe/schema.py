@@ -22,6 +22,7 @@ from ..checking import Count, Positive, fields_of, fitted
 from ..data.table import DataTable
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError, unknown
+from ..messages import message
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
 from ..presets import FROM_TOKENIZER, changed, configure
 from ..presets.depth import DEEPEST, with_depth
@@ -329,33 +330,30 @@ def _checked(
 ) -> dict[str, object]:
     """Return the values of one table, and of the tables in it, as `checked` does."""
     result: dict[str, object] = {}
+    where = message("in {place}", place=place)
     for key, value in values.items():
         dotted = f"{path}{key}"
         if key not in tree:
-            raise unknown(
-                "recipe key" if path else "recipe table",
-                dotted,
-                (f"{path}{name}" for name in tree),
-                f"in {place}",
-            )
+            kind = message("recipe key") if path else message("recipe table")
+            raise unknown(kind, dotted, (f"{path}{name}" for name in tree), where)
         wanted = tree[key]
         if isinstance(wanted, dict):
             if not isinstance(value, Mapping):
                 raise UsageError(
                     "{dotted} in {place} is a table of keys, not a value: write [{dotted}] "
-                    "or {dotted}.KEY = ....",
+                    "or {dotted}.KEY = VALUE.",
                     dotted=dotted,
                     place=place,
                 )
             result[key] = _checked(value, place, wanted, f"{dotted}.")
         else:
-            result[key] = _fitted(value, [value], wanted, dotted, f"in {place}")
+            result[key] = _fitted(value, [value], wanted, dotted, where)
     return result
 
 
 def nested(
     overrides: Mapping[str, object],
-    place: str = "on the command line",
+    place: str = message("on the command line"),
     task: object = "translation",
 ) -> dict[str, dict[str, Any]]:
     """Return {"training.steps": "500"} as {"training": {"steps": 500}}.
@@ -379,7 +377,7 @@ def nested(
                 _flat(near, f"{tables[0]}." if near is not whole else ""),
                 place,
             )
-        where = place if place.startswith("on ") else f"in {place}"
+        where = place if place.startswith("on ") else message("in {place}", place=place)
         readings = readings_of(value)
         number = next((one for one in readings if type(one) in (int, float)), value)
         inner[last] = _fitted(number, readings, tree[last], dotted, where)

@@ -20,6 +20,7 @@ from ..errors import UsageError
 from ..inference.evaluation import encode_all
 from ..inference.loaded import LONGEST_SOURCE
 from ..inference.predictor import Predictor
+from ..messages import message
 from ..model.lora import merge
 from ..presets import parameter_count
 from ..recipe.schema import Recipe
@@ -82,7 +83,10 @@ class Prepared:
         position = self.job.batches.state()
         first = self.job.batches.next_batches(self.job.batches.world)[0][1]
         self.job.batches.restore(position)
-        return [*describe(self, first), *(f"Note: {note}" for note in small_data_notes(self))]
+        return [
+            *describe(self, first),
+            *(message("Note: {note}", note=note) for note in small_data_notes(self)),
+        ]
 
     def train(self) -> Generator[Progress, None, None]:
         """Train, yielding progress; a finished run gets its MODEL_CARD.md."""

@@ -15,6 +15,7 @@ from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.settings import DecodingSettings
 from ..errors import DataError, unknown
+from ..messages import message
 from ..metrics import classification as metrics
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
 from .class_weights import weights_of
@@ -352,14 +353,21 @@ def calibrate(
     head.temperature.fill_(found)
     if kind == "labels":
         head.thresholds.copy_(torch.as_tensor(fit_thresholds(sigmoid(logits / found), targets)))
-        return (
-            f"Temperature {found:.2f} and {len(head.names)} thresholds fitted on {len(kept):,} "
-            "development texts."
+        return message(
+            "Temperature {found:.2f} and {count} thresholds fitted on {count2:,} "
+            "development texts.",
+            found=found,
+            count=len(head.names),
+            count2=len(kept),
         )
     before, after = (_calibration(softmax(logits / one), targets) for one in (1.0, found))
-    return (
-        f"Temperature {found:.2f} fitted on {len(kept):,} development texts: expected calibration "
-        f"error {before:.1f} % before, {after:.1f} % after."
+    return message(
+        "Temperature {found:.2f} fitted on {count:,} development texts: "
+        "expected calibration error {before:.1f} % before, {after:.1f} % after.",
+        found=found,
+        count=len(kept),
+        before=before,
+        after=after,
     )
 
 

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 from ...errors import DataError, UsageError, unknown
 from ...messages import message
@@ -226,12 +227,14 @@ def _named(
     sides = sides_of(first, *languages) if tuple(needs) == PAIR else None
     if sides is None or not places:
         return None
-    listed = " and ".join(
+    taken = (
         message("{first!r} is taken for the {need}", first=first[place], need=need)
         for need, place in zip(needs, sides, strict=True)
         if need not in given
     )
-    remarks.append(Remark(f"{form.path}:{form.begins}", f"columns: {listed}", severity="note"))
+    listed = reduce(lambda one, two: message("{one} and {two}", one=one, two=two), taken)
+    reason = message("columns: {listed}", listed=listed)
+    remarks.append(Remark(f"{form.path}:{form.begins}", reason, severity="note"))
     return {need: place for need, place in zip(needs, sides, strict=True) if need not in given}
 
 
@@ -365,9 +368,9 @@ def _odd(form: Format) -> list[Remark]:
 
 
 def _no_column(form: Format, missing: Sequence[str]) -> DataError:
-    what, where = (
-        ("key", "Its first object") if form.kind == "jsonl" else ("column", "Its first line")
-    )
+    what, where = message("column"), message("Its first line")
+    if form.kind == "jsonl":
+        what, where = message("key"), message("Its first object")
     return DataError(
         "{path} has no {what} {names}. {where} has: {shown}.",
         path=form.path,

@@ -148,7 +148,7 @@ def advice(raw: bytes) -> str:
             "Correct the line or convert the file, or name its encoding with "
             "--encoding. List all such lines with: triptych data check.",
         )
-    return message("{guess}. List all such lines with: triptych data check.", guess=guess)
+    return message("{guess}. List all such lines with: triptych data check.", guess=str(guess))
 
 
 def conversion(raw: bytes) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import DataError
+from ...messages import message
 from .foreign.own_lines import own_lines
 from .json_lines import first_object, is_object
 from .quoting import quoting
@@ -42,12 +43,19 @@ class Format:
     skipped: int = 0  # lines before the table: Excel's sep=;
 
     def __str__(self) -> str:
-        names = {"text": "plain text", "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}[self.kind]
-        names += " quoted as CSV is" if self.quoted else ""
+        kinds = {"text": message("plain text"), "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}
+        more = message(" quoted as CSV is") if self.quoted else ""
         if self.kind == "csv" and self.sign != ",":
-            names += f" with {SIGNS[self.sign]} between columns"
-        columns = "" if self.kind == "text" else f", columns {', '.join(self.columns)}"
-        return f"{self.path.name}: {names}{columns}, {self.lines:,} lines, UTF-8"
+            more = message(" with {sign} between columns", sign=SIGNS[self.sign])
+        listed = message(", columns {names}", names=", ".join(self.columns))
+        return message(
+            "{file}: {kind}{more}{columns}, {lines:,} lines, UTF-8",
+            file=self.path.name,
+            kind=kinds[self.kind],
+            more=more,
+            columns="" if self.kind == "text" else listed,
+            lines=self.lines,
+        )
 
 
 def sniff(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from ...data.formats.columns import LEARNT
@@ -54,7 +55,10 @@ def fitted(
         examples = load_split(data, "train", None, task.needs)
     if missing and share is not None:
         sizes = {part: len(load_split(data, part, None, task.needs)) for part in missing}
-        held = " and ".join(f"{count:,} for {part}" for part, count in sizes.items())
+        each = (
+            message("{count:,} for {part}", count=count, part=part) for part, count in sizes.items()
+        )
+        held = reduce(lambda one, other: message("{one} and {other}", one=one, other=other), each)
         request.report(
             message(
                 "Held out: {held} ({value:g} % of the {records} each, because 2.5 % of "
@@ -87,7 +91,7 @@ def _warn(
     """
     rare = few_of_a_class(examples)
     if rare:
-        report(f"Note: {rare}")
+        report(message("Note: {note}", note=rare))
     if share_for(len(examples)) is None:
         return
     is_share = task.break_down is not None and task.needs[-1] != "tags"
