@@ -13,6 +13,7 @@ import pytest
 from triptych.cli.completion import completing
 from triptych.cli.main import FIRST, build_app, run
 from triptych.cli.verbs import DATA_VERBS, VERBS, Verb
+from triptych.cli.wrapping import cells, wrapped
 
 ALL: dict[str, Verb] = {
     **VERBS,
@@ -68,6 +69,38 @@ def test_help_names_what_is_given_and_every_option_has_words(
     takes_keys = "overrides" in parameters
     assert ("--decoding." in out or "--table.key" in out) == takes_keys
     assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_chinese_page_has_no_english_labels_and_fills_its_lines(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TRIPTYCH_LANG", "zh_TW")
+    assert run([*name.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"用法：triptych {name}")
+    assert not re.search(r"\[(required|choices|default)\b", out)
+    assert max(map(cells, out.splitlines())) <= 100
+    assert not re.search(r"^[│ ]*[，。、；：！？）」]", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("one two three", 8, ["one two", "three"]),
+        ("中文可以在字間換行", 8, ["中文可以", "在字間換", "行"]),
+        ("句點不在行首。好", 12, ["句點不在行", "首。好"]),
+        ("寫成 a.toml（例如）", 12, ["寫成 a.toml", "（例如）"]),
+        ("supercalifragilistic", 8, ["supercalifragilistic"]),
+        ("", 8, [""]),
+    ],
+)
+def test_lines_are_broken_at_spaces_and_between_chinese_characters(
+    text: str, width: int, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert wrapped(text).split("\n") == lines
 
 
 @pytest.mark.parametrize("verb", ["classify", "tag", "parse", "embed"])

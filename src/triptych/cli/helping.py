@@ -6,12 +6,16 @@ import dataclasses
 import functools
 import inspect
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..messages import Message, message
 from .language import translated
+from .wrapping import wrapped
 
 if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
+    from rich.console import Console, ConsoleOptions
+
     from .verbs import Command, Verb
 
 SECTION = re.compile(r"^Parameters\n-+\n", re.MULTILINE)
@@ -94,7 +98,7 @@ def epilogue(verb: Verb, command: Command) -> str:
     found = [translated(message("Examples:"))] if verb.examples else []
     found += [f"  {one}" for one in verb.examples]
     spoken = [translated(one) for one in words]
-    return "\n".join([*found, *([""] if found and spoken else []), *spoken])
+    return wrapped("\n".join([*found, *([""] if found and spoken else []), *spoken]))
 
 
 def _keys(verb: Verb) -> Message:
@@ -117,3 +121,26 @@ def _keys(verb: Verb) -> Message:
         "The keys, described in docs/recipe.md: {keys}.",
         keys=names,
     )
+
+
+class Page:
+    """Draw help pages. What draws them is imported when one is wanted, and costs no other run."""
+
+    def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
+        from .help_page import HelpPage
+
+        HelpPage()(console, options, panel)
+
+    def render_usage(self, console: Console, options: ConsoleOptions, usage: Any) -> None:
+        """Print how a command is called."""
+        from .help_page import HelpPage
+
+        HelpPage().render_usage(console, options, usage)
+
+    def render_description(
+        self, console: Console, options: ConsoleOptions, description: Any
+    ) -> None:
+        """Print what a command does."""
+        from .help_page import HelpPage
+
+        HelpPage().render_description(console, options, description)

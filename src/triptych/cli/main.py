@@ -23,11 +23,12 @@ from .completion import completing
 from .console import remember, talk, uncaught
 from .dashes import advice
 from .given import take_value
-from .helping import documented, epilogue, usage
+from .helping import Page, documented, epilogue, usage
 from .language import translated
 from .threads import settle, take_threads
 from .usage_errors import usage_sentence
 from .verbs import DATA_VERBS, VERBS
+from .wrapping import wrapped
 
 ROOM = message("Close other programs, or use a machine with more memory.")
 MEMORY_ADVICE = {  # verb -> how to need less memory
@@ -68,7 +69,7 @@ def build_app(wanted: Collection[str] | None = None) -> App:
         wanted: Names of the verbs whose functions are loaded; of the others only the name and the
             help are known. None: all verbs.
     """
-    everywhere = translated(EVERYWHERE)
+    everywhere = wrapped(translated(EVERYWHERE))
     commands, arguments, options = (
         translated(one) for one in (message("Commands"), message("Arguments"), message("Options"))
     )
@@ -76,6 +77,7 @@ def build_app(wanted: Collection[str] | None = None) -> App:
         name="triptych",
         help=translated(ABOUT),
         help_epilogue="\n".join([translated(message("Examples:")), *FIRST, "", everywhere]),
+        help_formatter=Page(),
         version=__version__,
         help_format="plaintext",
         default_parameter=Parameter(negative=(), show_default=_default),
