@@ -7,6 +7,9 @@ that was put together from a Message and something else is an ordinary text, and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+
 
 class Message(str):
     """Hold an English sentence with the template and the values that it was made of.
@@ -35,3 +38,25 @@ class Message(str):
 
 
 message = Message  # marks a text for translation: docs/make_translations.py collects its calls
+
+
+def listed(names: Iterable[str]) -> Message:
+    """Join names as a list, with the commas of the user's language."""
+    return _joined(names, message("{one}, {other}"))
+
+
+def clauses(several: Iterable[str]) -> Message:
+    """Join parts of a sentence with semicolons."""
+    return _joined(several, message("{one}; {other}"))
+
+
+def sentences(several: Iterable[str]) -> Message:
+    """Join sentences, with a space between them where the user's language has one."""
+    return _joined(several, message("{one} {other}"))
+
+
+def _joined(parts: Iterable[str], template: Message) -> Message:
+    found = [one if isinstance(one, Message) else Message("{text}", text=one) for one in parts]
+    return reduce(
+        lambda one, other: Message(template, one=one, other=other), found or [Message("")]
+    )

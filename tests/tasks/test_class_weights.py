@@ -116,7 +116,7 @@ def test_each_class_the_confusions_and_the_surest_mistake() -> None:
 
 def test_a_temperature_needs_enough_texts() -> None:
     model = trained(task(dropout=0.0), examples())
-    assert "50 development texts" in (uncalibrated(model) or "")
+    assert "50 validation texts" in (uncalibrated(model) or "")
     for copies, fitted in ((8, False), (9, True)):
         batch = collate(encode_all(model.task, examples() * copies, model.tokenizers, model.labels))
         with torch.no_grad():

@@ -69,7 +69,7 @@ def answer(
     jsonl
         Print one JSON object per question: the answer, its score and place, other candidates.
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     spec = demand(run, "answer")
     if documents is not None and spec.head != "span":
@@ -184,7 +184,7 @@ def embed(
         Write all vectors to this file instead of JSON lines: one row per text, float32, in NumPy's
         format (numpy.load reads it).
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     import numpy as np
 

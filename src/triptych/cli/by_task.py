@@ -36,7 +36,7 @@ def classify(
     truncate
         Read only the first N tokens of a longer text, with a notice; by default all of it is read.
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     demand(run, "classify")
     return predict(
@@ -63,13 +63,13 @@ def tag(
     text
         One or several texts.
     words
-        The text is already split into words by spaces; by default words are found.
+        The text is already split into words by spaces; by default Triptych splits it.
     jsonl
         Print one JSON object per text: words and tags, or entities with their places in the text.
     truncate
         Read only the first N tokens of a longer text, with a notice; by default all of it is read.
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     demand(run, "tag")
     return predict(
@@ -102,13 +102,13 @@ def parse(
     text
         One or several texts.
     words
-        The text is already split into words by spaces; by default words are found.
+        The text is already split into words by spaces; by default Triptych splits it.
     jsonl
         Print one JSON object per text: for each word its head and relation.
     truncate
         Read only the first N tokens of a longer text, with a notice; by default all of it is read.
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     demand(run, "parse")
     return predict(
@@ -148,11 +148,10 @@ def complete(
     truncate
         Read only the first N tokens of a longer text, with a notice.
     draft
-        Answer faster: a smaller run with the same tokenizer, or the word ngram, guesses several
-        tokens ahead and the run checks them at once. Greedy answers, and the odds of sampled ones,
-        do not change.
+        Generate faster: tokens are guessed by a smaller run with the same tokenizer, or from
+        repeated words (ngram), and checked several at once. Probabilities do not change.
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     demand(run, "complete")
     options = {

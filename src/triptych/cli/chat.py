@@ -55,10 +55,10 @@ def chat(
     system
         The system message at the beginning of the conversation; by default there is none.
     draft
-        Answer faster: a smaller run with the same tokenizer, or the word ngram, guesses tokens that
-        the run checks together.
+        Generate faster: tokens are guessed by a smaller run with the same tokenizer, or from
+        repeated words (ngram), and checked several at once.
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     demand(run, "chat")
     changes = decoding_changes(overrides)

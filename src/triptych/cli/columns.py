@@ -46,8 +46,8 @@ class ReadingFlags:
         str | None,
         Parameter(
             help=help_text(
-                "Encoding of your own files, like cp1252 or gb18030, if they are neither UTF-8 nor "
-                "UTF-16 or UTF-32 with a byte order mark. The same as data.encoding of a recipe."
+                "Encoding of your own files, like cp1252 or gb18030; by default UTF-8, or what a "
+                "byte order mark says. The same as data.encoding of a recipe."
             )
         ),
     ] = None

@@ -45,8 +45,8 @@ def compare(
 ) -> int:
     """Compare runs on the same data: scores with 95 % intervals, speeds, updates.
 
-    For translators also BLEU by length of the source, and attention. The speed in answers per
-    second covers answering alone, without scores and losses, on the number of threads shown.
+    Of translators also BLEU by length of the source, and attention. Speed is in answers per second,
+    without the time for scores and losses, on the number of threads shown.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def compare(
     data
         Another file like those of the runs, or two aligned files: --data a.en --data a.de.
     to
-        Only this target language, for runs with several.
+        For runs with several target languages: compare only this one.
     bootstrap
-        From how many random resamples of the test set the intervals are estimated.
+        How many random resamples of the test set the confidence intervals are estimated from.
     json_
         Print one JSON object as the last line.
     html

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..messages import message
+from ..messages import Message, message
 from .language import translated
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class Display:
                 transient=True,
             )
             self.bar.start()
-            self.task = self.bar.add_task("Training", total=1.0, details="")
+            self.task = self.bar.add_task(translated(message("Training")), total=1.0, details="")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -310,9 +310,24 @@ class Counting:
         passed, done = time.monotonic() - self.began, round(self.done)
         what = f"{self.what}: " if self.what else ""
         if self.total is None:
-            return f"{what}{done:,} {self.unit}  {clock(passed)} passed"
+            return translated(
+                message(
+                    "{what}{done:,} {unit}  {passed} passed",
+                    what=what,
+                    done=done,
+                    unit=Message(self.unit),
+                    passed=clock(passed),
+                )
+            )
         left = passed * max(0.0, self.total - self.done) / self.done if self.done else math.nan
-        return (
-            f"{what}{done:,} of {self.total:,} {self.unit}  {clock(passed)} passed, "
-            f"{clock(left)} left"
+        return translated(
+            message(
+                "{what}{done:,} of {total:,} {unit}  {passed} passed, {left} left",
+                what=what,
+                done=done,
+                total=self.total,
+                unit=Message(self.unit),
+                passed=clock(passed),
+                left=clock(left),
+            )
         )

@@ -18,7 +18,7 @@ def import_(
     task: Literal["embedding", "masked-words", "language-modelling"] | None = None,
     allow_nonfinite: bool = False,
 ) -> int:
-    """Turn a folder of the library transformers, or of llama2.c, into a run.
+    """Turn a folder of the transformers library, or of llama2.c, into a run.
 
     Prints which tensors were read, left out and shared, as the run's import.json keeps it.
 
@@ -29,7 +29,7 @@ def import_(
         GPT-2, Llama and others); or with a model and its tokenizer (tok*.bin) as llama2.c writes
         them.
     run
-        The run folder to write; it must not exist, or be empty.
+        The run folder to write; it must be new or empty.
     task
         The task of the run. By default an encoder is imported for masked-words if it has a head for
         them, else for embedding, and a decoder for language-modelling.
@@ -52,16 +52,16 @@ def export(
     *,
     format_: Annotated[Literal["huggingface"], Parameter(name="--format")] = "huggingface",
 ) -> int:
-    """Write a run as a folder that another library loads.
+    """Write a run as a folder that the transformers library loads.
 
     Parameters
     ----------
     run
         Folder of a trained or imported run.
     dest
-        The folder to write; it must not exist, or be empty.
+        The folder to write; it must be new or empty.
     format_
-        huggingface: for AutoModel and AutoTokenizer of the library transformers.
+        huggingface: for AutoModel and AutoTokenizer of the transformers library.
     """
     from ..convert import export_run
 

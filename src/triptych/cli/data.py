@@ -22,7 +22,7 @@ Json = Annotated[bool, Parameter(name="--json")]
 
 
 def list_sets(*, json_: Json = False) -> int:
-    """List the public sets known by name, whether they are here, and their licence.
+    """List the public data sets known by name, whether they are downloaded, and their licence.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def list_sets(*, json_: Json = False) -> int:
 
 
 def fetch(*sets: str) -> int:
-    """Fetch public sets into the cache and check them against their SHA-256.
+    """Download public data sets into the cache and check their SHA-256.
 
     Training fetches what it needs by itself. Prints the paths of the files.
 
@@ -89,7 +89,7 @@ def check(
     encoding: str | None = None,
     json_: Json = False,
 ) -> int:
-    """Report problems of data with file, line and reason; exit with 1 if there are any.
+    """Report problems in data with file, line and reason; the exit code is 1 if there are any.
 
     Parameters
     ----------
@@ -100,13 +100,13 @@ def check(
     task
         The task that reads the files, like tagging; by default their content decides.
     source
-        The source side's file, together with --target.
+        File of the source side, together with --target.
     target
-        The target side's file.
+        File of the target side, together with --source.
     columns
-        Which columns or keys are read, as init takes it: text=3,label=1.
+        Which columns or keys are read, as in `triptych init`: text=3,label=1.
     encoding
-        Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
+        Encoding of the files, like cp1252; by default UTF-8, or what a byte order mark says.
     json_
         Print one JSON object per problem.
     """
@@ -141,7 +141,7 @@ def convert(
     encoding: str | None = None,
     out: Path | None = None,
 ) -> int:
-    """Write a file, of another tool too, in one of the formats that all tasks read.
+    """Convert a file, also one of another tool, to a format that Triptych reads.
 
     Prints the path of what it wrote.
 
@@ -155,9 +155,9 @@ def convert(
     task
         The task that reads the files, like tagging; by default their content decides.
     columns
-        Which columns or keys are read, as init takes it: text=3,label=1.
+        Which columns or keys are read, as in `triptych init`: text=3,label=1.
     encoding
-        Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
+        Encoding of the files, like cp1252; by default UTF-8, or what a byte order mark says.
     out
         The file to write; by default beside the first file. Never overwrites.
     """
@@ -206,7 +206,7 @@ def stats(
     encoding: str | None = None,
     json_: Json = False,
 ) -> int:
-    """Print counts, lengths, characters and scripts of each part.
+    """Print counts, lengths, characters and writing systems of each part.
 
     Parameters
     ----------
@@ -215,13 +215,13 @@ def stats(
     task
         The task that reads the files, like tagging; by default their content decides.
     source
-        The source side's file, together with --target.
+        File of the source side, together with --target.
     target
-        The target side's file.
+        File of the target side, together with --source.
     columns
-        Which columns or keys are read, as init takes it: text=3,label=1.
+        Which columns or keys are read, as in `triptych init`: text=3,label=1.
     encoding
-        Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
+        Encoding of the files, like cp1252; by default UTF-8, or what a byte order mark says.
     json_
         Print one JSON object per part.
     """

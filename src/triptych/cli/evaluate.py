@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from ..data.sets.entry import SplitName
 from ..errors import DataError, UsageError
+from ..messages import Message, message, sentences
 from .columns import AS_FOUND, ReadingFlags
 from .console import Counting, talk
 from .language import help_text
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..data.example import Example
     from ..inference.evaluation import Evaluation
     from ..inference.predictor import Predictor
+    from ..tasks.task import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,29 +87,29 @@ def evaluate(
     reading: Annotated[ReadingFlags, Parameter(name="*")] = AS_FOUND,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
-    """Score a run on its own test split, or on other data.
+    """Score a run on its own test data, or on other data.
 
-    Answers are decoded as the recipe's table [decoding] says. With --data.leaks test, texts of a
-    public set that are in its training part too are left out of the test.
+    Answers are generated as the table [decoding] of the run's recipe says. --data.leaks test
+    leaves out test texts of a public data set that are also in its training part.
 
     Parameters
     ----------
     run
         Folder of a trained run.
     split
-        Which part of the run's data to score.
+        Which part of the run's data is scored.
     data
         Another file like those of the run, or two aligned files: --data a.en --data a.de.
     to
-        Score only this target language; or the language of --data, for a run with several.
+        For a run with several target languages: score only this one, or say which one --data has.
     json_
         Print one JSON object as the last line.
     bootstrap
-        Add 95 % intervals, from this many random resamples of the texts, for example 1000.
+        Add 95 % confidence intervals from this many random resamples, for example 1000.
     predictions
-        Write the answers to this file, one per line; those of a parser as CoNLL-U.
+        Write the answers to this file, one per line (of a parser: as CoNLL-U).
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     if bootstrap is not None and bootstrap < 1:
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
@@ -162,19 +164,12 @@ def _evaluate(
     of_decoding, changed = _parted(overrides, reading)
     examples, name = chosen_examples(predictor, asked.split, asked.data, asked.to, changed)
     settings = predictor.settings(**decoding_changes(of_decoding))
-    how = f" with {settings.beams} beams" if settings.beams > 1 and not by_losses else ""
-    talk(
-        f"{'Scoring' if by_losses else 'Answering'} {len(examples):,} examples of {name}{how}. "
-        f"{' '.join(thread_notes())}"
-    )
+    _tell_begun(len(examples), name, settings.beams, by_losses)
     began = time.monotonic()
-    with Counting(len(examples), "examples") as counting:
+    with Counting(len(examples), message("examples")) as counting:
         evaluation = predictor.evaluate(examples, settings, counting.begin)
     seconds = time.monotonic() - began
-    if cut := sum(prediction.cut for prediction in evaluation.predictions):
-        talk(f"{cut:,} answers were cut off at the maximum length (see --decoding.max_length).")
-    if unread := sum(bool(one.truncated_input_tokens) for one in evaluation.predictions):
-        talk(f"Truncated: {unread:,} inputs, which are longer than this run reads.")
+    _tell_cut(evaluation.predictions)
     if asked.predictions is not None:
         answers = [one.text for one in evaluation.predictions]
         write_answers(asked.predictions, answers, predictor.task.spec.block)
@@ -197,6 +192,35 @@ def _evaluate(
     if asked.comparing.baseline and asked.data is None and asked.split == "test":
         keep(result)
     return 0
+
+
+def _tell_begun(count: int, name: str, beams: int, by_losses: bool) -> None:
+    """Say what is done with how many examples, and on how many threads."""
+    how = message(" with {count} beams", count=beams) if beams > 1 and not by_losses else ""
+    given = {"count": count, "name": Message(name), "how": how}
+    begun = (
+        message("Scoring {count:,} examples of {name}{how}.", **given)
+        if by_losses
+        else message("Answering {count:,} examples of {name}{how}.", **given)
+    )
+    talk(sentences([begun, *thread_notes()]))
+
+
+def _tell_cut(predictions: Sequence[Prediction]) -> None:
+    """Say how many answers were cut off, and how many inputs were."""
+    if cut := sum(prediction.cut for prediction in predictions):
+        talk(
+            message(
+                "{count:,} answers were cut off at the maximum length (see --decoding.max_length).",
+                count=cut,
+            )
+        )
+    if unread := sum(bool(one.truncated_input_tokens) for one in predictions):
+        talk(
+            message(
+                "Truncated: {count:,} inputs, which are longer than this run reads.", count=unread
+            )
+        )
 
 
 def _parted(

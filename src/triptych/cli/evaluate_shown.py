@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..messages import message
+from ..messages import Message, message
 from . import console
 from .console import put, table, talk
+from .language import translated
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -156,7 +157,12 @@ def _notes(
     if not task.spec.by_losses:
         is_share = task.break_down is not None and task.needs[-1] != "tags"
         part = f"{name} " if own else ""
-        few = few_texts(len(examples), part.strip(), "texts" if is_share else "examples", is_share)
+        few = few_texts(
+            len(examples),
+            part.strip(),
+            message("texts") if is_share else message("examples"),
+            is_share,
+        )
         notes += [few] if few else []
     unsure = uncalibrated(predictor)
     notes += [unsure] if unsure else []
@@ -235,19 +241,19 @@ def _put_tables(result: Result) -> None:
     if result.baseline is None:
         put(table([row[:3] for row in rows]))
     else:
-        put(table([("", "this run", "", "baseline"), *rows]))
+        heads = translated(message("this run")), "", translated(message("baseline"))
+        put(table([("", *heads), *rows]))
     for key, signature in evaluation.scores.signatures.items():
         put(console.field(f"{key}: {signature}"))
     if result.baseline is not None:
         found = result.baseline
-        put(
-            message(
-                "baseline: {model}, from {examples:,} training examples in {seconds:.1f} s",
-                model=found.model,
-                examples=found.examples,
-                seconds=found.seconds,
-            )
+        words = message(
+            "baseline: {model}, from {examples:,} training examples in {seconds:.1f} s",
+            model=found.model,
+            examples=found.examples,
+            seconds=found.seconds,
         )
+        put(translated(words))
     if result.breakdown is not None:
         put(f"\n{_class_table(result.breakdown, result.trained)}")
         if result.breakdown.confusion is not None:
@@ -274,12 +280,9 @@ def _put_tables(result: Result) -> None:
 def _class_table(found: Breakdown, trained: dict[str, int]) -> str:
     """Return the scores of each class, the most frequent first."""
     heads = [
-        "class",
-        *(["in training"] if trained else []),
-        found.unit,
-        "precision",
-        "recall",
-        "f1",
+        *(translated(message("class")), *[translated(message("in training"))] * bool(trained)),
+        *(translated(Message(found.unit)), translated(message("precision"))),
+        *(translated(message("recall")), "f1"),
     ]
     rows = [
         [
@@ -298,7 +301,7 @@ def _confusion_table(found: Confusion) -> str:
     if len(found.labels) > MOST_COLUMNS:
         pairs = found.pairs()
         if not pairs:
-            return message("No answer is wrong.")
+            return translated(message("No answer is wrong."))
         rows = [
             [one, f"answered {other or '(no answer)'}", f"{count:,}"]
             for one, other, count in pairs[:MOST_PAIRS]
@@ -316,7 +319,9 @@ def _confusion_table(found: Confusion) -> str:
         for side, counts in zip(sides, found.counts, strict=True)
         if any(counts)
     ]
-    title = "Confusions: a row for each class of the data, a column for each answer"
+    title = translated(
+        message("Confusions: a row for each class of the data, a column for each answer")
+    )
     return f"{title}\n{table([['', *heads], *rows])}"
 
 

@@ -92,7 +92,7 @@ def epilogue(verb: Verb, command: Command) -> str:
     if takes_texts(command):
         several = "text" not in names or names["text"].kind is inspect.Parameter.VAR_POSITIONAL
         words += [message("Without texts, stdin is read line by line.")] if several else []
-        words.append(message("A text that begins with - goes after --."))
+        words.append(message('A text that begins with - goes after --, as in: -- "-5 degrees".'))
     if "overrides" in names:
         words.append(_keys(verb))
     found = [translated(message("Examples:"))] if verb.examples else []
@@ -110,15 +110,15 @@ def _keys(verb: Verb) -> Message:
         )
     if verb.takes == "batches":
         return message(
-            "With --decoding.batch_tokens N the texts are read in batches of N tokens (by default "
-            "4096): fewer need less memory."
+            "--decoding.batch_tokens N reads the texts in batches of N tokens (default: 4096); a "
+            "smaller N needs less memory."
         )
     from ..decoding.settings import DecodingSettings
 
     names = ", ".join(one.name for one in dataclasses.fields(DecodingSettings))
     return message(
-        "How answers are written is set with --decoding.KEY VALUE, for example --decoding.beams 5. "
-        "The keys, described in docs/recipe.md: {keys}.",
+        "How answers are generated is set with --decoding.KEY VALUE, for example --decoding.beams "
+        "5. docs/recipe.md describes the keys: {keys}.",
         keys=names,
     )
 

@@ -45,7 +45,7 @@ LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "cyclopt
 def info(
     name: str | None = None, /, *, json_: Annotated[bool, Parameter(name="--json")] = False
 ) -> int:
-    """Describe a run or a preset; without a name, what is installed here.
+    """Describe a run or a preset; without a name, list what is installed.
 
     Parameters
     ----------

@@ -31,9 +31,9 @@ def init(
     exportable: bool = False,
     reading: Annotated[ReadingFlags, Parameter(name="*")] = AS_FOUND,
 ) -> int:
-    """Check the files, choose a size, forecast minutes and memory, and write a recipe.
+    """Check your files, choose a model size, forecast training time and memory, and write a recipe.
 
-    Prints the recipe's path.
+    Prints the path of the recipe; `triptych train` takes it.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def init(
     source
         Text file with one sentence per line; or one TSV, CSV or JSONL file with both sides.
     target
-        The target side's file, aligned line by line.
+        File of the target side: line N is the translation of line N of --source.
     train
         For all other tasks: TSV, CSV or JSONL with columns or keys like text and label; words and
         tags (CoNLL); trees (CoNLL-U); questions with passages (SQuAD's JSON); plain text;
@@ -58,15 +58,16 @@ def init(
     target_language
         Code of the target language; by default taken from its file's name.
     out
-        Where to write the recipe; by default NAME.toml after the source file. Never overwrites.
+        The recipe to write; by default NAME.toml, where NAME is that of the data file. An existing
+        file is never overwritten.
     minutes
-        Minutes that training may take; by default as many as the forecast says.
+        How many minutes training may take; by default as many as the forecast says.
     start
-        A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe
-        fine-tunes that model.
+        A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the transformers library, to
+        fine-tune that model.
     exportable
-        Use only what a class of the library transformers computes, so that triptych export can
-        write the run. Without it init takes the more accurate form, and says what export loses.
+        Use only what the transformers library can compute, so that `triptych export` can write the
+        run. Without it init takes what is more accurate, and says if it cannot be exported.
     """
     from ..setup.draft.draft import draft, is_of_pairs, refuse_unknown
     from ..setup.draft.request import DraftRequest

@@ -48,11 +48,12 @@ def inspect(
     language: Language = "en",
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
-    """Answer a text and show what the model attended to.
+    """Answer a text, and show what the model attended to.
 
-    A translator shows source words for each word of its answer; an encoder-only run what each token
-    attends to and what the answer depends on; a decoder-only run the surprise of each token and the
-    next tokens expected. With --decoding.beams 5 also the tree of the search.
+    Of a translator: the source words that each word of the answer attends to. Of an encoder-only
+    run: what each token attends to, and what the answer depends on. Of a decoder-only run: how
+    unexpected each token is, and which tokens were expected. With --decoding.beams 5 also the
+    search tree.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def inspect(
     html
         Write a page: attention of every layer and head, and a picture of the answer.
     to
-        Target language, for a run with several.
+        Target language; needed if the run has several.
     target
         Inspect this text as the answer, instead of searching for one: a decoder-only run's
         continuation, or a classifier's label.
@@ -71,11 +72,11 @@ def inspect(
         For an encoder-decoder, which attention is shown: cross (from answer to source), encoder,
         decoder, or several separated by commas.
     passage
-        A file or a text in which to find the answer, for a run that answers questions.
+        For a run that answers questions: a file or a text in which the answer is found.
     words
         The text is already split into words by spaces.
     language
-        Language in which the page opens; a button of the page changes it.
+        Language in which the page opens; a button on the page changes it.
     """
     from ..inspection.html import write
 

@@ -44,10 +44,10 @@ MEMORY_ADVICE = {  # verb -> how to need less memory
     **dict.fromkeys(("import", "export", "info"), ROOM),
 }
 ABOUT = message(
-    "One Transformer, three panels: understand, write, and turn one sequence into another. A "
-    "recipe says what is trained: a name like phrasebook, or a .toml file. A run is the folder "
-    "that training leaves, like runs/phrasebook; the other verbs use it. `triptych VERB --help` "
-    "describes a verb."
+    "Train, score and use Transformers that understand text, write text, or turn one text into "
+    "another. A recipe says what is trained: a name like phrasebook, or a .toml file. A run is the "
+    "folder that training writes, like runs/phrasebook; the other commands read it. `triptych "
+    "COMMAND --help` describes a command."
 )
 FIRST = (
     "  triptych train phrasebook",
@@ -55,9 +55,9 @@ FIRST = (
     "  triptych init translation --source my.en --target my.de",
 )
 EVERYWHERE = message(
-    "For every verb: --threads N computes with N threads instead of one per core, --code FILE.py "
-    "gives a task or an attention of your own (docs/own-code.md), --debug shows where an error "
-    "occurred. TRIPTYCH_LANG=zh_TW shows help and messages in Chinese."
+    "For every command: --threads N computes with N threads (default: one per core); --code "
+    "FILE.py adds a task or an attention of your own (docs/own-code.md); --debug shows where in "
+    "the code an error occurred. TRIPTYCH_LANG=zh_TW shows help and messages in Chinese."
 )
 DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTALL)
 
@@ -87,7 +87,9 @@ def build_app(wanted: Collection[str] | None = None) -> App:
     )
     data = App(
         name="data",
-        help=translated(message("List and fetch public sets; check and count your own files.")),
+        help=translated(
+            message("List and fetch public data sets; check and count your own files.")
+        ),
         help_epilogue=everywhere,
         sort_key=1.5,  # after `train`
         help_format="plaintext",

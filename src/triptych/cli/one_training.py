@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..messages import message
 from .console import Display, field, put, talk
 from .threads import thread_notes
 
@@ -60,7 +61,7 @@ def train_one(recipe: Recipe, folder: Path, how: How) -> int:
         for line in [*prepared.describe(), *thread_notes()]:
             talk(line)
     if how.dry_run:
-        talk("Dry run: nothing was trained and nothing was written.")
+        talk(message("Dry run: nothing was trained and nothing was written."))
         return 0
     code = _watched(prepared, how.track)
     if code == 0 and how.prints and prepared.is_main:
@@ -103,7 +104,7 @@ def _tracked(
         return contextlib.nullcontext()
     from ..training.tracking import Tracker
 
-    talk(f"TensorBoard: tensorboard --logdir {track}")
+    talk(message("To see the log: tensorboard --logdir {track}", track=track))
     return contextlib.closing(Tracker(prepared.job.run, track, prepared.recipe.to_toml()))
 
 
@@ -114,5 +115,9 @@ def _stopped(job: Job) -> str:
     """
     saved = job.run.checkpoints()
     if not saved:
-        return "Stopped before anything was saved."
-    return f"Stopped. Step {saved[-1].step} is saved. Continue with: {job.command}"
+        return message("Stopped before anything was saved.")
+    return message(
+        "Stopped. Step {step} is saved. Continue with: {command}",
+        step=saved[-1].step,
+        command=job.command,
+    )

@@ -56,7 +56,7 @@ def predict(
 ) -> int:
     """Answer texts, or stdin line by line, with a run for any task.
 
-    The verbs named after tasks (translate, classify, ...) do the same with fewer options.
+    The commands named after tasks (translate, classify, ...) do the same with fewer options.
 
     Parameters
     ----------
@@ -65,21 +65,21 @@ def predict(
     text
         One or several texts.
     to
-        Target language, for a run with several, if its recipe has no task.default_target.
+        Target language; needed if the run has several and its recipe has no task.default_target.
     passage
-        A file or a text in which to find the answer, for a run that answers questions.
+        For a run that answers questions: a file or a text in which the answer is found.
     words
-        The text is already split into words by spaces, for a run that tags or parses.
+        For a run that tags or parses: the text is already split into words by spaces.
     jsonl
         Print one JSON object per text: the answer, its score, the number of tokens not read, and
         details that depend on the task.
     truncate
         Read only the first N tokens (pieces of words) of a longer text, with a notice.
     draft
-        Answer faster: a smaller run with the same tokenizer, or the word ngram, guesses tokens that
-        the run checks together. Greedy answers, and the odds of sampled ones, do not change.
+        Generate faster: tokens are guessed by a smaller run with the same tokenizer, or from
+        repeated words (ngram), and checked several at once. Probabilities do not change.
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     check_truncate(truncate)
     predictor = load_run(run, precision, draft)

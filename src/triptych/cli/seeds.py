@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..messages import Message, message
 from ..metrics.spread import spread
 from ..recipe.schema import Recipe
 from ..runs.run import Run
@@ -70,8 +71,14 @@ def train_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], how: How, as
     for number, seed in enumerate(seeds, 1):
         own = seed_folder(folder, seed)
         if is_main:
-            state = "" if seed in pending else ", which is finished"
-            talk(f"Seed {seed} ({number} of {len(seeds)}): {own}{state}.")
+            given = {"seed": seed, "number": number, "count": len(seeds), "folder": own}
+            talk(
+                message("Seed {seed} ({number} of {count}): {folder}.", **given)
+                if seed in pending
+                else message(
+                    "Seed {seed} ({number} of {count}): {folder}, which is finished.", **given
+                )
+            )
         if seed not in pending:
             continue
         code = train_one(_with_seed(recipe, seed), own, _how(how, folder, own))
@@ -200,14 +207,19 @@ def print_scores(summary: Mapping[str, Any], as_json: bool) -> None:
         return
     names = list(summary["mean"])
     if not names:
-        talk("There are no validation scores: the recipe has no validation data.")
+        talk(message("There are no validation scores: the recipe has no validation data."))
         return
     columns = {f"seed {run['seed']}": run["metrics"] for run in summary["runs"]}
     columns |= {"mean": summary["mean"], "sd": summary["standard_deviation"]}
     rows = [["", *columns]]
     rows += [[name, *(_shown(name, one.get(name)) for one in columns.values())] for name in names]
     put(table(rows if len(summary["runs"]) <= MANY_SEEDS else zip(*rows, strict=True)))
-    talk(f"Scores of {summary['split']}; sd: sample standard deviation (n - 1).")
+    talk(
+        message(
+            "Scores of {split}; sd: sample standard deviation (n - 1).",
+            split=Message(summary["split"]),
+        )
+    )
 
 
 def _shown(name: str, value: float | None) -> str:

@@ -114,16 +114,16 @@ def translate(
     text
         One or several texts.
     to
-        Target language, for a run with several, if its recipe has no task.default_target.
+        Target language; needed if the run has several and its recipe has no task.default_target.
     jsonl
         Print one JSON object per text: the answer, its score, the number of tokens not read.
     truncate
         Read only the first N tokens (pieces of words) of a longer text, with a notice.
     draft
-        Answer faster, with --decoding.beams 1: a smaller run with the same tokenizers, or the word
-        ngram, guesses tokens that the run checks together.
+        Generate faster (needs --decoding.beams 1): tokens are guessed by a smaller run with the
+        same tokenizers, or from repeated words (ngram), and checked several at once.
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     demand(run, "translate")
     check_truncate(truncate)

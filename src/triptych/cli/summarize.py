@@ -28,18 +28,18 @@ def summarize(
     text
         One or several texts; a text may have several lines.
     file
-        A file whose lines are one text together; may be given several times.
+        A file that is one text, with all its lines; can be given several times.
     encoding
-        Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
+        Encoding of the files, like cp1252; by default UTF-8, or what a byte order mark says.
     to
-        Which of its tasks, for a run that learnt several.
+        For a run that learnt several tasks: which one.
     jsonl
         Print one JSON object per text: the summary, its score, the number of tokens not read.
     truncate
         Read only the first N tokens (pieces of words) of a longer text, with a notice; the run
         never reads more than task.longest_source of its recipe.
     precision
-        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
+        Number format of the computation; auto uses bfloat16 where that is faster.
     """
     from ..data.formats.lines import lines_of
 

@@ -27,7 +27,7 @@ class Several:
     track: Annotated[
         bool | Path,
         Parameter(
-            help=(
+            help=help_text(
                 "Write a TensorBoard log into RUN/tensorboard, or into the folder given. Needs the "
                 'package tensorboard: pip install "triptych[track]".'
             )
@@ -68,16 +68,16 @@ def train(
     reading: Annotated[ReadingFlags, Parameter(name="*")] = AS_FOUND,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
-    """Train what a recipe describes; any of its keys can be given as --table.key VALUE.
+    """Train a model as a recipe describes it, into a new run folder.
 
     Parameters
     ----------
     recipe
         A name (`triptych info` lists them), a .toml file, or a run to continue with --resume.
     out
-        Folder of the run; by default runs/NAME, after the recipe.
+        Folder of the run; by default runs/NAME, where NAME is that of the recipe.
     resume
-        Continue from the newest whole checkpoint of the run.
+        Continue from the newest complete checkpoint of the run.
     data_changed
         With --resume: continue although the files that the run was trained on have changed.
     dry_run

@@ -190,7 +190,7 @@ VERBS: dict[str, Verb] = {
     ),
     "train": Verb(
         _train,
-        message("Train what a recipe describes: one by name, a .toml file, or a run to continue."),
+        message("Train a model from a recipe (a name or a .toml file), or continue a run."),
         (
             "triptych train phrasebook",
             "triptych train my.toml --out runs/mine --training.minutes 30",
@@ -200,7 +200,7 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb(
         _evaluate,
-        message("Score a run on its test split or on other data."),
+        message("Score a run on its test data or on other data."),
         (
             "triptych evaluate runs/mine --bootstrap 1000",
             "triptych evaluate runs/mine --data other.tsv --json",
@@ -208,7 +208,7 @@ VERBS: dict[str, Verb] = {
     ),
     "predict": Verb(
         _predict,
-        message("Answer texts, or stdin line by line, with a run for any task."),
+        message("Apply a run for any task to texts, or to stdin line by line."),
         (
             'triptych predict runs/mine "A text." "Another text."',
             "triptych predict runs/mine --jsonl < my.txt > my.jsonl",
@@ -269,7 +269,7 @@ VERBS: dict[str, Verb] = {
     ),
     "embed": Verb(
         _embed,
-        message("Turn texts into vectors, for search."),
+        message("Turn texts into vectors, for example for search."),
         (
             'triptych embed runs/mine "A text."',
             "triptych embed runs/mine --npy vectors.npy < my.txt",
@@ -294,7 +294,7 @@ VERBS: dict[str, Verb] = {
     ),
     "inspect": Verb(
         _inspect,
-        message("Show what a run attended to, as one HTML file or as text."),
+        message("Show what the model attended to, as text or as an HTML file."),
         (
             'triptych inspect phrasebook "I like cats." --to zh-Hant',
             'triptych inspect runs/mine "A text." --html page.html',
@@ -310,48 +310,50 @@ VERBS: dict[str, Verb] = {
     ),
     "plot": Verb(
         _plot,
-        message("Draw the learning curves of runs: one SVG picture or HTML page."),
+        message("Draw the learning curves of runs, as an SVG picture or an HTML page."),
         ("triptych plot runs/mine", "triptych plot runs/one runs/other --out curves.html"),
     ),
     "import": Verb(
         _import,
-        message("Turn a model of the library transformers or of llama2.c into a run."),
+        message("Turn a model of the transformers library or of llama2.c into a run."),
         ("triptych import path/to/bert runs/bert",),
         makes_run=True,
     ),
     "export": Verb(
         _export,
-        message("Write a run as a folder that another library loads."),
+        message("Write a run as a folder that the transformers library loads."),
         ("triptych export runs/mine exported/mine",),
     ),
     "info": Verb(
         _info,
-        message("Describe a run or a preset; without a name, what is installed here."),
+        message("Describe a run or a preset; without a name, list what is installed."),
         ("triptych info", "triptych info runs/mine", "triptych info gpt2"),
     ),
 }
 DATA_VERBS: dict[str, Verb] = {
     "list": Verb(
-        _data_list, message("List the public sets known by name."), ("triptych data list",)
+        _data_list, message("List the public data sets known by name."), ("triptych data list",)
     ),
     "fetch": Verb(
         _data_fetch,
-        message("Download public sets, before training does, and check them by their SHA-256."),
+        message("Download public data sets before training does, and check their SHA-256."),
         ("triptych data fetch multi30k sms-spam",),
     ),
     "check": Verb(
         _data_check,
-        message("Report problems of data with file and line; exit with 1 if there are any."),
+        message(
+            "Report problems in data, with file and line; the exit code is 1 if there are any."
+        ),
         ("triptych data check my.tsv", "triptych data check my.en my.de"),
     ),
     "stats": Verb(
         _data_stats,
-        message("Print counts, lengths, characters and scripts."),
+        message("Print counts, lengths, characters and writing systems."),
         ("triptych data stats my.tsv", "triptych data stats multi30k"),
     ),
     "convert": Verb(
         _data_convert,
-        message("Write files of other tools as Triptych reads them, or in another format."),
+        message("Convert files, also those of other tools, to a format that Triptych reads."),
         (
             "triptych data convert export.json --task tagging",
             "triptych data convert my.tsv --to jsonl",

@@ -13,8 +13,8 @@ import unicodedata
 CLOSING = "，。、；：！？）」』》〉…"  # begin no line
 OPENING = "（「『《〈"  # end no line
 WIDE = "\u2e80-\u9fff\uff00-\uffef"
-# What stays on one line: spaces; one wide character; or a run of others.
-UNITS = re.compile(rf" +|[{OPENING}]*(?:[{WIDE}]|[^ {WIDE}]+)[{CLOSING}]*")
+# What stays on one line: spaces; a mark as [必填]; one wide character; or a run of others.
+UNITS = re.compile(rf" +|\[[{WIDE}]+\]?|[{OPENING}]*(?:[{WIDE}]|[^ {WIDE}]+)[{CLOSING}]*")
 
 
 def cells(text: str) -> int:

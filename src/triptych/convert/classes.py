@@ -13,6 +13,7 @@ from ..data.tokenizers.subwords import Tokenizer
 from ..interchange import bert, gpt2, llama, marian, pre_norm, starcoder2
 from ..interchange.bert import Export
 from ..interchange.name_map import NameMap
+from ..messages import message
 from ..model.config import AnyConfig, ModelConfig, StackConfig
 from ..tasks import summarization, translation
 from ..tasks.specs import SPECS, build_task
@@ -80,7 +81,7 @@ def refusals(form: Form) -> list[str]:
     if not isinstance(form.model, ModelConfig):
         return [RECURRENT]
     found = _refusals[form.model.architecture](form, form.model)
-    return found + (["it has two tokenizers"] if form.tokenizers > 1 else [])
+    return found + ([message("it has two tokenizers")] if form.tokenizers > 1 else [])
 
 
 def export_class(form: Form) -> ExportClass:

@@ -6,9 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..messages import message
+from ..messages import Message, listed, message
 from .example import Example
 
+PARTS = (message("train"), message("validation"), message("test"))  # named to a user
 FEW_TEXTS = 100  # a part with fewer says little
 FEW_OF_A_CLASS = 10  # a class with fewer training texts can hardly be learnt
 MOST_NAMED = 20  # classes that a sentence names
@@ -27,7 +28,9 @@ def margin(count: int) -> float:
     return 100 * 1.96 * 0.5 / math.sqrt(max(1, count))
 
 
-def few_texts(count: int, part: str, records: str = "texts", is_share: bool = True) -> str | None:
+def few_texts(
+    count: int, part: str, records: str = message("texts"), is_share: bool = True
+) -> str | None:
     """Return a warning if a part is too small to measure on, else None.
 
     Args:
@@ -41,14 +44,14 @@ def few_texts(count: int, part: str, records: str = "texts", is_share: bool = Tr
     if not count:
         return message(
             "There are no {part} {records}: nothing can be measured on them.",
-            part=part,
+            part=Message(part),
             records=records,
         )
     only = message(
         "Only {count:,} {part} {more}:",
         count=count,
-        part=part,
-        more=records if count > 1 else records.removesuffix("s"),
+        part=Message(part),
+        more=records if count > 1 else Message(records.removesuffix("s")),
     )
     if is_share:
         return message(
@@ -87,12 +90,13 @@ def few_of_a_class(examples: Sequence[Example]) -> str | None:
     if not rare:
         return None
     named = [f"'{name}' ({count})" for name, count in list(rare.items())[:MOST_NAMED]]
-    more = f" and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""
+    over = len(rare) - MOST_NAMED
+    more = message(" and {count:,} more", count=over) if over > 0 else ""
     return message(
         "Classes with fewer than {few_of_a_class} training texts are hard to "
         "learn: {names}{more}. Add texts, join such classes, or weigh them "
         "(task.class_weights).",
         few_of_a_class=FEW_OF_A_CLASS,
-        names=", ".join(named),
+        names=listed(named),
         more=more,
     )

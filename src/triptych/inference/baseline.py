@@ -18,6 +18,7 @@ import numpy as np
 from ..data.example import Example
 from ..data.formats.bio import OUTSIDE, scheme_of
 from ..errors import DataError, UsageError
+from ..messages import message
 from ..tasks.task import Prediction, Scores, Task
 
 LEARNT = ("label", "labels", "value")
@@ -91,11 +92,14 @@ def baseline(task: Task, train: Sequence[Example], test: Sequence[Example]) -> B
     began = time.monotonic()
     kind = task.needs[-1]
     if kind == "tags":
-        model, predictions = "the most frequent tag of each word", _tagged(train, test)
+        model, predictions = message("the most frequent tag of each word"), _tagged(train, test)
     elif kind == "value":
-        model, predictions = f"{_features_in_words(train)}, ridge", _valued(train, test)
+        features = _features_in_words(train)
+        model = message("{features}, ridge", features=features)
+        predictions = _valued(train, test)
     else:
-        model = f"{_features_in_words(train)}, logistic regression"
+        features = _features_in_words(train)
+        model = message("{features}, logistic regression", features=features)
         predictions = _labelled(train, test, kind)
     scores = task.score(predictions, test, {})
     return Baseline(model, scores, len(train), time.monotonic() - began)
@@ -198,16 +202,20 @@ def _valued(train: Sequence[Example], test: Sequence[Example]) -> list[Predictio
 
 
 def _features_in_words(train: Sequence[Example]) -> str:
-    of = " and ".join(_units([text for one in train for text in _texts(one)]))
-    return f"TF-IDF of {of}{' of both texts' if _are_pairs(train) else ''}"
+    units = _units([text for one in train for text in _texts(one)])
+    of = units[0] if len(units) == 1 else message("{one} and {other}", one=units[0], other=units[1])
+    if _are_pairs(train):
+        return message("TF-IDF of {units} of both texts", units=of)
+    return message("TF-IDF of {units}", units=of)
 
 
-def _units(texts: Sequence[str]) -> list[str]:
+def _units(texts: Sequence[str]) -> Sequence[str]:
     """Return what is counted in texts: in a script without spaces there are no words to count."""
     sample = texts[:: max(1, len(texts) // 1000)]
     if sum(text.count(" ") for text in sample) * 12 < sum(map(len, sample)):
-        return ["characters"]
-    return ["words"] if sum(map(len, texts)) > MANY_CHARACTERS else ["words", "characters"]
+        return [message("characters")]
+    several = [message("words"), message("characters")]
+    return several[:1] if sum(map(len, texts)) > MANY_CHARACTERS else several
 
 
 def _texts(example: Example) -> list[str]:

@@ -13,6 +13,7 @@ from ..data.batches.encoded import Encoded, collate
 from ..data.batches.order import length_batches
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
+from ..messages import message
 from ..model.heads.tokens import output_of
 from ..tasks.calibration import FEWEST
 from ..tasks.task import Labels, Prediction, Scores, Task
@@ -96,7 +97,8 @@ def uncalibrated(loaded: LoadedModel) -> str | None:
         return None
     if float(temperature) != 1.0:
         return None
-    return (
-        "No temperature is fitted to this run (task.calibrate needs at least "
-        f"{FEWEST} development texts), so its probabilities may be too sure."
+    return message(
+        "No temperature is fitted to this run (task.calibrate needs at least {fewest} validation "
+        "texts), so its probabilities may be too high.",
+        fewest=FEWEST,
     )

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import RunError, brief
+from ..messages import message
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import differences, read_settings, vocabulary_size, written_settings
 from .name_map import NameMap
@@ -210,13 +211,18 @@ class Export:
 
     def refusals(self, options: Mapping[str, object]) -> list[str]:
         """List the task's options that the architecture does not compute."""
-        found = [
-            f"task.{key} is {options[key]!r} instead of {value!r}"
+        found: list[str] = [
+            message(
+                "{key} is {value} instead of {wanted}",
+                key=f"task.{key}",
+                value=repr(options[key]),
+                wanted=repr(value),
+            )
             for key, value in self.options.items()
             if options[key] != value
         ]
         return found + [
-            f"task.{key} is {options[key]!r}"
+            message("{key} is {value}", key=f"task.{key}", value=repr(options[key]))
             for key, value in self.without.items()
             if options.get(key) == value
         ]

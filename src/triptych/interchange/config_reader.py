@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from ..errors import RunError, brief
+from ..messages import message
 from ..model.config import Activation, ModelConfig, Positions, StackConfig
 from ..model.dials import SET_ONLY
 
@@ -155,7 +156,12 @@ def differences(
     if isinstance(values, StackConfig):  # no format that is written here has keys for these
         wanted = {**wanted, **dict.fromkeys(SET_ONLY)}
     return [
-        f"{side}{setting} is {getattr(values, setting)!r} instead of {value!r}"
+        message(
+            "{key} is {value} instead of {wanted}",
+            key=side + setting,
+            value=repr(getattr(values, setting)),
+            wanted=repr(value),
+        )
         for setting, value in wanted.items()
         if getattr(values, setting) != value
     ]

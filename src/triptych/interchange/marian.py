@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..messages import message
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import ACTIVATIONS, differences
 from .folding import table_rows, with_position_table
@@ -43,7 +44,12 @@ def refusals(config: ModelConfig) -> list[str]:
     for side, stack in zip(SIDES, (encoder, decoder), strict=True):
         if stack.positions not in ("sinusoidal", "learned"):
             found.append(
-                f"{side}.positions is {stack.positions!r} instead of 'sinusoidal' or 'learned'"
+                message(
+                    "{key} is {value} instead of {wanted}",
+                    key=f"{side}.positions",
+                    value=repr(stack.positions),
+                    wanted="'sinusoidal' or 'learned'",
+                )
             )
         wanted = {
             "norm_placement": encoder.norm_placement,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..messages import message
 from ..model.config import ModelConfig, StackConfig
 from .bert import ABSTENTION, THRESHOLDS, Export
 from .config_reader import differences, written_settings
@@ -62,7 +63,14 @@ def refusals(config: ModelConfig, kind: str) -> list[str]:
     if kind == ESM:
         wanted |= {"positions": "rotary", "activation": "gelu", "rotary_base": stack.rotary_base}
     elif stack.positions not in ("sinusoidal", "learned"):
-        found = [f"encoder.positions is {stack.positions!r} instead of 'sinusoidal' or 'learned'"]
+        found = [
+            message(
+                "{key} is {value} instead of {wanted}",
+                key="encoder.positions",
+                value=repr(stack.positions),
+                wanted="'sinusoidal' or 'learned'",
+            )
+        ]
     found += differences(stack, wanted, "encoder.")
     if (stack.key_heads or stack.heads) != stack.heads:
         found.append(f"encoder.key_heads is {stack.key_heads} instead of {stack.heads}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..messages import Message, clauses, message
 from ..model.config import ModelConfig, RecurrentConfig
 from . import parameter_count
 
@@ -12,19 +13,30 @@ PROCESS_BYTES = 1.2e9
 HEAP_GROWTH = 4
 
 
+STACKS = (message("encoder"), message("decoder"))  # named to a user
+
+
 def size_of(config: ModelConfig | RecurrentConfig) -> str:
     """Describe the shape of a model in a few words."""
     if isinstance(config, RecurrentConfig):
-        attention = "additive attention" if config.attention else "no attention"
-        return f"GRU encoder-decoder, width {config.width}, {attention}"
-    parts = [
-        (
-            f"{side} {stack.layers} layers, width {stack.width}, {stack.heads} heads, inner "
-            f"{stack.inner_width}"
+        return message(
+            "GRU encoder-decoder, width {width}, {attention}",
+            width=config.width,
+            attention=message("additive attention")
+            if config.attention
+            else message("no attention"),
+        )
+    return clauses(
+        message(
+            "{side} {layers} layers, width {width}, {heads} heads, inner {inner}",
+            side=Message(side),
+            layers=stack.layers,
+            width=stack.width,
+            heads=stack.heads,
+            inner=stack.inner_width,
         )
         for side, stack in config.stacks.items()
-    ]
-    return "; ".join(parts)
+    )
 
 
 def estimated_memory(

@@ -147,7 +147,9 @@ def small_data_notes(prepared: Prepared) -> list[str]:
         sizes["test"] = len(load_split(data, "test", None, task.needs))
     is_share = task.break_down is not None and task.needs[-1] != "tags"
     for part, count in sizes.items():
-        few = few_texts(count, part, "texts" if is_share else "examples", is_share)
+        few = few_texts(
+            count, part, message("texts") if is_share else message("examples"), is_share
+        )
         notes += [few] if few else []
     return notes
 

@@ -337,9 +337,11 @@ def calibrate(
             rows.setdefault(one.index, []).append((one.metadata, logits, one.targets[kind]))
     kept = [row for row in rows.values() if kind == "labels" or row[0][2][0] >= 0]
     if len(kept) < FEWEST:
-        return (
-            f"{len(kept)} development texts are too few to calibrate scores; {FEWEST} are needed. "
-            "No temperature is fitted, so the probabilities may be too sure."
+        return message(
+            "{count} validation texts are too few to calibrate the probabilities; {fewest} are "
+            "needed. No temperature is fitted, so the probabilities may be too high.",
+            count=len(kept),
+            fewest=FEWEST,
         )
     logits = np.stack(
         [
@@ -354,15 +356,14 @@ def calibrate(
     if kind == "labels":
         head.thresholds.copy_(torch.as_tensor(fit_thresholds(sigmoid(logits / found), targets)))
         return message(
-            "Temperature {found:.2f} and {count} thresholds fitted on {count2:,} "
-            "development texts.",
+            "Temperature {found:.2f} and {count} thresholds fitted on {count2:,} validation texts.",
             found=found,
             count=len(head.names),
             count2=len(kept),
         )
     before, after = (_calibration(softmax(logits / one), targets) for one in (1.0, found))
     return message(
-        "Temperature {found:.2f} fitted on {count:,} development texts: "
+        "Temperature {found:.2f} fitted on {count:,} validation texts: "
         "expected calibration error {before:.1f} % before, {after:.1f} % after.",
         found=found,
         count=len(kept),

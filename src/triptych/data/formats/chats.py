@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ...errors import DataError
+from ...messages import message
 from ..example import Example, Notify
 from .foreign.conversations import Remark, turns_of
 from .foreign.preferences import preference_of
@@ -47,14 +48,14 @@ def read(
     Records that cannot be used, or have no answer, are left out and reported. Raises DataError
     naming file and line of what is not JSON, or if no record of a file can be used.
     """
-    return _read(names, data, conversation, "conversations", report)
+    return _read(names, data, conversation, message("conversations"), report)
 
 
 def read_preferences(
     names: Sequence[str], data: DataTable, needs: Sequence[str], report: Notify | None = None
 ) -> list[Example]:
     """Read prompts with a chosen and a rejected answer. Raises as `read`."""
-    return _read(names, data, preference, "preferences", report)
+    return _read(names, data, preference, message("preferences"), report)
 
 
 def _read(
@@ -78,8 +79,20 @@ def _read(
             notes.refuse_all(name, what)
         if report is not None:
             notes.tell(name, what, report)
-            more = f"; {empty:,} have an empty output and are left out" if empty else ""
-            report(f"{Path(name).name}: {len(kept):,} {what}{more}")
+            more = (
+                message("; {count:,} have an empty output and are left out", count=empty)
+                if empty
+                else ""
+            )
+            report(
+                message(
+                    "{name}: {count:,} {records}{more}",
+                    name=Path(name).name,
+                    count=len(kept),
+                    records=what,
+                    more=more,
+                )
+            )
         found += kept
     return found
 

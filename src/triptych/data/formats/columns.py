@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
+from ...messages import listed, message
 from ..example import Example, Notify, OnProblem
 from .choosing import HEADER, ColumnChoice, Columns, choose, sample_of
 from .foreign.own_lines import own_lines
@@ -55,8 +56,12 @@ def read(
                 empty += 1
     if empty:
         notify(
-            f"{', '.join(Path(name).name for name in names)}: {empty:,} lines without text are "
-            "left out; triptych data check lists them."
+            message(
+                "{names}: {count:,} lines without text are left out; triptych data check lists "
+                "them.",
+                names=listed(Path(name).name for name in names),
+                count=empty,
+            )
         )
     if unlabelled and not found:
         raise DataError(
@@ -66,8 +71,13 @@ def read(
         )
     if unlabelled:
         notify(
-            f"{', '.join(Path(name).name for name in names)}: {len(unlabelled):,} lines without "
-            f"{needs[-1]} are left out; triptych data check lists them."
+            message(
+                "{names}: {count:,} lines without {field} are left out; triptych data check lists "
+                "them.",
+                names=listed(Path(name).name for name in names),
+                count=len(unlabelled),
+                field=needs[-1],
+            )
         )
     return found
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...messages import message
 from ..example import Example, Notify, OnProblem
 from . import bio, span_spelling, tagged_json, tagged_text
 from .conll_layout import DOCUMENT, NUMBER, NUMBERED, ColumnLayout, sniff
@@ -93,17 +94,27 @@ def examples_of(
             Example(text=text, words=words, tags=one.tags, place=f"{where}:{one.lines[0]}")
         )
     if report is not None:
-        kind = "plain tags" if scheme == "plain" else scheme.upper()
         report(
-            f"{where}: {file.described}, {kind}, {len(examples):,} sentences, "
-            f"{sum(len(one.tags or ()) for one in examples):,} words."
+            message(
+                "{where}: {form}, {kind}, {sentences:,} sentences, {words:,} words.",
+                where=where,
+                form=file.described,
+                kind=message("plain tags") if scheme == "plain" else scheme.upper(),
+                sentences=len(examples),
+                words=sum(len(one.tags or ()) for one in examples),
+            )
         )
         _report_remarks(file, counts, where, report)
         if repaired:
             report(
-                f"{where}: {len(repaired):,} tags continue no span ({_places(where, repaired)}); "
-                "they are read as conlleval reads them (I- begins one). List them with: triptych "
-                f"data check {where}"
+                message(
+                    "{where}: {count:,} tags continue no span ({places}); they are read as "
+                    "conlleval reads them (I- begins one). List them with: triptych data check "
+                    "{where}",
+                    where=where,
+                    count=len(repaired),
+                    places=_places(where, repaired),
+                )
             )
     return examples
 
@@ -135,7 +146,7 @@ def tagged_file(
         described = tagged_text.described(form)
     else:
         layout = sniff(lines, where, fields)
-        found, described = sentences(lines, where, layout, wrong, remark), str(layout)
+        found, described = sentences(lines, where, layout, wrong, remark), layout.described
     file = TaggedFile(described, list(found), remarks)
     for one in file.sentences if changed else ():
         one.tags = [(changed or {}).get(tag, tag) for tag in one.tags]
@@ -148,14 +159,28 @@ def tagged_file(
 def _report_remarks(file: TaggedFile, counts: Counter[str], where: str, report: Notify) -> None:
     """Report other spellings of spans, doubtful tags, and what is left out or changed."""
     if file.renamed:
-        report(f"{where}: tags are read as spans, {span_spelling.described(file.renamed)}.")
+        report(
+            message(
+                "{where}: tags are read as spans, {renamed}.",
+                where=where,
+                renamed=span_spelling.described(file.renamed),
+            )
+        )
     doubt = span_spelling.doubt(counts) or span_spelling.io_notice(counts)
     if doubt is not None:
         report(f"{where}: {doubt}")
     for kind, counted in KINDS.items():
         places = [one.line for one in file.remarks if one.kind == kind]
         if places:
-            report(f"{where}: {len(places):,} {counted} ({_places(where, places)}).")
+            report(
+                message(
+                    "{where}: {count:,} {what} ({places}).",
+                    where=where,
+                    count=len(places),
+                    what=counted,
+                    places=_places(where, places),
+                )
+            )
 
 
 def _places(where: str, lines: Sequence[int]) -> str:
@@ -223,7 +248,7 @@ def _add(one: TaggedSentence, number: int, cells: list[str], layout: ColumnLayou
     needed = max(layout.word, layout.tag, layout.ids - 1) + 1
     if len(cells) < needed or (layout.columns is not None and len(cells) != layout.columns):
         most = f"at least {needed}" if layout.columns is None else str(layout.columns)
-        return f"wrong columns: {len(cells)}, but {most} are needed ({layout})."
+        return f"wrong columns: {len(cells)}, but {most} are needed ({layout.described})."
     if not cells[layout.word]:
         return "no word: its column is empty or white space alone."
     given = cells[layout.ids - 1] if layout.ids else ""

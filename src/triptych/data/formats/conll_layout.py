@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...errors import DataError, UsageError, unknown
+from ...messages import Message, message
 
 # The columns of CoNLL-U.
 NAMES = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -44,12 +45,17 @@ class ColumnLayout:
             found.pop()
         return found
 
-    def __str__(self) -> str:
-        numbers = f", numbers in column {self.ids}" if self.ids else ""
-        return (
-            f"CoNLL with {'tabs' if self.tabs else 'spaces'}{numbers}, word in column "
-            f"{self.word + 1}, tag in column {self.tag + 1}"
+    @property
+    def described(self) -> Message:
+        """Return what a user is told of the columns."""
+        columns = message(
+            "word in column {word}, tag in column {tag}", word=self.word + 1, tag=self.tag + 1
         )
+        if self.ids:
+            columns = message("numbers in column {ids}, {columns}", ids=self.ids, columns=columns)
+        if self.tabs:
+            return message("CoNLL with tabs, {columns}", columns=columns)
+        return message("CoNLL with spaces, {columns}", columns=columns)
 
 
 def sniff(lines: Sequence[str], where: str, fields: Sequence[str] | None = None) -> ColumnLayout:

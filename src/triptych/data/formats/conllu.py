@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from ...messages import message
 from ..example import Example, Notify, OnProblem
 from .lines import lines_of, stop
 
@@ -63,8 +64,12 @@ def read(
             trees="heads" in needs or "relations" in needs,
         )
         notify(
-            f"{name}: CoNLL-U, {len(found):,} sentences, "
-            f"{sum(len(one.words or ()) for one in found):,} words"
+            message(
+                "{name}: CoNLL-U, {sentences:,} sentences, {words:,} words",
+                name=name,
+                sentences=len(found),
+                words=sum(len(one.words or ()) for one in found),
+            )
         )
         examples += found
     return examples

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError
+from ...messages import message
 from ..example import Example, Notify, OnProblem
 from .choosing import ColumnChoice, choose, of_fields
 from .foreign.own_lines import own_lines
@@ -60,13 +61,21 @@ def read(files: Files, source_language: str | None = None, target_language: str 
             )
     if empty:
         notify(
-            f"{Path(files.source).name}: {empty:,} pairs with an empty side are left out; "
-            "triptych data check lists them."
+            message(
+                "{name}: {count:,} pairs with an empty side are left out; triptych data check "
+                "lists them.",
+                name=Path(files.source).name,
+                count=empty,
+            )
         )
     if long:
         notify(
-            f"{Path(files.source).name}: {long:,} pairs with a line over {LONGEST_LINE:,} "
-            "characters are left out."
+            message(
+                "{name}: {count:,} pairs with a line over {longest:,} characters are left out.",
+                name=Path(files.source).name,
+                count=long,
+                longest=LONGEST_LINE,
+            )
         )
     return examples
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import DataError
+from ...messages import Message, listed, message
 from ..example import Notify
 
 SHOWN = 3  # places that a notice names
@@ -43,14 +44,27 @@ class RecordNotes:
         """Report each reason with the first places. records: what they are called."""
         reasons = sorted(self.left_out.items(), key=lambda one: -len(one[1]))
         for reason, places in reasons[:MOST]:
-            what = records if len(places) > 1 else records.removesuffix("s")
+            what = records if len(places) > 1 else Message(records.removesuffix("s"))
             report(
-                f"{Path(name).name}: {len(places):,} {what} left out because {reason}: "
-                f"{shown(places)}. triptych data check lists them."
+                message(
+                    "{name}: {count:,} {records} left out because {reason}: {places}. triptych "
+                    "data check lists them.",
+                    name=Path(name).name,
+                    count=len(places),
+                    records=what,
+                    reason=reason,
+                    places=shown(places),
+                )
             )
         if reasons[MOST:]:
             others = sum(len(places) for _, places in reasons[MOST:])
-            report(f"{Path(name).name}: {others:,} more left out for other reasons.")
+            report(
+                message(
+                    "{name}: {count:,} more left out for other reasons.",
+                    name=Path(name).name,
+                    count=others,
+                )
+            )
         for part, places in self.remarks.items():
             report(f"{Path(name).name}: {part}: {shown(places)}.")
 
@@ -69,5 +83,6 @@ class RecordNotes:
 def shown(places: Sequence[str]) -> str:
     """Join the first places of several, without their folders."""
     names = [place.replace("\\", "/").rsplit("/", 1)[-1] for place in places[:SHOWN]]
-    more = f" and {len(places) - SHOWN:,} more" if len(places) > SHOWN else ""
-    return ", ".join(names) + more
+    if len(places) > SHOWN:
+        return message("{names} and {count:,} more", names=listed(names), count=len(places) - SHOWN)
+    return listed(names)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError
+from ...messages import message
 from ..example import Notify
 from .subtitle_kinds import is_subtitles, span_of
 from .subtitle_units import units
@@ -47,8 +48,13 @@ def read_sides(
     for path, cues in ((source, sides[0]), (target, sides[1])):
         if alone := len(cues) - len(pairs):
             notify(
-                f"{path.name}: {alone:,} of {len(cues):,} cues are left out: no cue of the other "
-                "file is shown at the same time."
+                message(
+                    "{name}: {alone:,} of {cues:,} cues are left out: no cue of the other file is "
+                    "shown at the same time.",
+                    name=path.name,
+                    alone=alone,
+                    cues=len(cues),
+                )
             )
     if not pairs:
         raise DataError(
@@ -63,9 +69,10 @@ def timed_texts(path: Path, notify: Notify, encoding: str | None = None) -> list
     cues = read_subtitles(path, encoding).cues
     found = [_timed(cue, number) for number, cue in enumerate(cues)]
     kept = [one for one in found if any(map(str.isalpha, one.text))]
+    wordless = len(cues) - len(kept)
+    more = message(", {count:,} of them without words", count=wordless) if wordless else ""
     notify(
-        f"{path.name}: subtitles, {len(cues):,} cues"
-        + (f", {len(cues) - len(kept):,} of them without words" if len(kept) < len(cues) else "")
+        message("{name}: subtitles, {cues:,} cues{more}", name=path.name, cues=len(cues), more=more)
     )
     return sorted(kept, key=lambda one: (one.begin, one.end))
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ...messages import message
+
 # What is left out or changed while a file is read -> how a notice counts it. Keys are the kinds of
 # problems that `triptych data check` lists.
 KINDS = {
-    "no tag": "sentences left out, because a word has no tag",
-    "empty text": "records left out, because their text is empty",
-    "empty span": "spans left out, because they hold no word of their text",
-    "overlapping span": "spans left out, because they overlap a longer one",
-    "span inside a word": "spans moved to the nearest borders of words",
+    "no tag": message("sentences left out, because a word has no tag"),
+    "empty text": message("records left out, because their text is empty"),
+    "empty span": message("spans left out, because they hold no word of their text"),
+    "overlapping span": message("spans left out, because they overlap a longer one"),
+    "span inside a word": message("spans moved to the nearest borders of words"),
 }
 OnRemark = Callable[[str, int, str], None]  # called with a kind, the line, and what is there
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
+from ...messages import message
 from ..example import Example, Notify, OnProblem
 from .lines import lines_of, stop
 from .named_fields import field_lines
@@ -81,18 +82,29 @@ def read(
             lines = lines_of(path, notify, data.encoding)
             kept = list(texts_of(lines, path, key, whole))
         kind = (
-            "subtitles"
+            message("subtitles")
             if is_subtitles(path)
-            else "a table"
+            else message("a table")
             if is_table
             else "JSONL"
             if _is_jsonl(path)
-            else "plain text"
+            else message("plain text")
         )
         how = (
-            "as they are written, " if whole else ""
-        ) + f"of at most about {WHOLE if whole else PIECE:,} characters"
-        notify(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts {how}")
+            message("as they are written, of at most about {longest:,} characters", longest=WHOLE)
+            if whole
+            else message("of at most about {longest:,} characters", longest=PIECE)
+        )
+        notify(
+            message(
+                "{name}: {kind}, {lines:,} lines, UTF-8; {texts:,} texts {how}",
+                name=path.name,
+                kind=kind,
+                lines=len(lines),
+                texts=len(kept),
+                how=how,
+            )
+        )
         found += kept
     return found
 

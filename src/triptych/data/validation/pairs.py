@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import DataError
+from ...messages import message
 from ..example import FIELDS, Example, Notify, texts_of
 from ..formats.encodings import guessed, not_utf8_bytes, without_mark
 from ..formats.foreign.own_lines import foreign, is_foreign, utf8_content
@@ -22,6 +23,15 @@ from ..split import sentence_key
 RATIO = 3.0  # characters of one side to the other, relative to the set's own mean ratio
 C1 = re.compile("[\x80-\x9f]")  # control characters that no text is written with
 SHORT = 20  # characters; for shorter texts the ratio means nothing
+
+
+KINDS = (  # of problems, as a user is told of them in another language
+    *(message("empty side"), message("empty line"), message("empty text"), message("same text")),
+    *(message("no label"), message("two labels"), message("rare label"), message("unseen label")),
+    *(message("duplicate"), message("leak"), message("length ratio"), message("long line")),
+    *(message("wrong offset"), message("empty question"), message("empty passage")),
+    *(message("unusable question"), message("left out"), message("control character")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +181,7 @@ def left_out(path: str | Path, notify: Notify, encoding: str | None = None) -> l
         return []
     if found is None:
         return []
-    notify(f"{Path(path).name}: read as {found.kind}.")
+    notify(message("{name}: read as {kind}.", name=Path(path).name, kind=found.kind))
     for note in found.notes:
         notify(f"{Path(path).name}: {note}")
     return [

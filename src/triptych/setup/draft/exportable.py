@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from ...messages import message
+from ...messages import clauses, message
 from ...tasks import question_answering, summarization, tagging
 from .request import DraftRequest
 
@@ -85,7 +85,7 @@ def noted(text: str, request: DraftRequest) -> str:
         return _with_comment(
             text, message("triptych export RUN FOLDER writes its run as {name}.", name=name)
         )
-    listed = "; ".join(problems)
+    listed = clauses(problems)
     if request.exportable:
         raise UsageError(
             "No class of the library transformers computes this recipe: {listed}. "
@@ -100,8 +100,8 @@ def noted(text: str, request: DraftRequest) -> str:
         )
     else:
         words = message(
-            "triptych export cannot write a run of this recipe, because no class of transformers "
-            "computes it ({listed}). --exportable drafts a recipe whose runs it can write.",
+            "triptych export cannot write a run of this recipe for the library transformers, which "
+            "has no class that computes the same ({listed}). If you need that, add --exportable.",
             listed=listed,
         )
     request.report(message("Export: {words}", words=words))

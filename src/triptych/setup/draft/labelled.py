@@ -80,7 +80,7 @@ def recipe_text(request: DraftRequest) -> str:
             count=len(examples),
         )
     options = {"learn": needs[-1], "pair": "text_pair" in needs}
-    data, examples = small.fitted(request, data, examples, "texts", True, options)
+    data, examples = small.fitted(request, data, examples, message("texts"), True, options)
     if request.start is not None:
         return _fine_tuned(request, request.start, data, needs, examples)
     size = next(size for size in SIZES if len(examples) <= size.texts)
@@ -171,9 +171,9 @@ def forecast(
     )
     return (
         message(
-            "{count:,} texts with {learnt}, about {tokens:,.0f} tokens; "
-            "{millions:.1f} M parameters read about {speed:,.0f} tokens/s "
-            "here {measured}: {epochs:.0f} epochs in {minutes:g} minutes.",
+            "{count:,} texts with {learnt}, about {tokens:,.0f} tokens. Here a model with "
+            "{millions:.1f} M parameters trains on about {speed:,.0f} tokens/s {measured}: "
+            "{epochs:,.0f} epochs in {minutes:g} min.",
             count=len(examples),
             learnt=learnt,
             tokens=tokens,

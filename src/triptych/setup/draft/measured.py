@@ -36,8 +36,8 @@ class Measured:
         if self.slowdown < BUSY:
             return message("(measured just now)")
         return message(
-            "(measured just now, in processor time; while other programs keep this "
-            "machine busy, it takes {slowdown:.1f} times as long)",
+            "(measured just now; other programs keep this machine busy, and as long as they do, "
+            "training takes {slowdown:.1f} times as long)",
             slowdown=self.slowdown,
         )
 

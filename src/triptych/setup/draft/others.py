@@ -181,9 +181,9 @@ def forecast(
     return (
         (
             message(
-                "{count:,} {records}, about {tokens:,.0f} tokens; "
-                "{millions:.1f} M parameters read about {speed:,.0f} tokens/s "
-                "here {measured}: {epochs:.0f} epochs in {minutes:g} minutes.",
+                "{count:,} {records}, about {tokens:,.0f} tokens. Here a model with {millions:.1f} "
+                "M parameters trains on about {speed:,.0f} tokens/s {measured}: {epochs:,.0f} "
+                "epochs in {minutes:g} min.",
                 count=len(examples),
                 records=plan.records,
                 tokens=tokens,
@@ -341,13 +341,13 @@ def _unspaced(texts: Any) -> bool:
 
 PLANS: dict[str, Plan] = {
     tagging.SPEC.name: Plan(
-        "sentences", ("text", "words", "tags"), _tags, check_tags, batch_tokens=1024
+        message("sentences"), ("text", "words", "tags"), _tags, check_tags, batch_tokens=1024
     ),
     parsing.SPEC.name: Plan(
-        "sentences", ("text", "words", "upos", "heads", "relations"), _trees, check_trees
+        message("sentences"), ("text", "words", "upos", "heads", "relations"), _trees, check_trees
     ),
     question_answering.SPEC.name: Plan(
-        "questions",
+        message("questions"),
         ("question", "passage", "answers"),
         _questions,
         check_questions,
@@ -355,10 +355,10 @@ PLANS: dict[str, Plan] = {
         model=("segments = 5                    # question, passage, and words in both",),
     ),
     masked_words.SPEC.name: Plan(
-        "texts", ("text",), _masked, batch_tokens=4096, fewest=1, is_text_alone=True
+        message("texts"), ("text",), _masked, batch_tokens=4096, fewest=1, is_text_alone=True
     ),
     language_modelling.SPEC.name: Plan(
-        "texts",
+        message("texts"),
         ("text",),
         _next_words,
         batch_tokens=4096,
@@ -367,7 +367,7 @@ PLANS: dict[str, Plan] = {
         is_text_alone=True,
     ),
     chat.SPEC.name: Plan(
-        "conversations",
+        message("conversations"),
         ("messages",),
         _talk,
         batch_tokens=4096,
@@ -379,7 +379,7 @@ PLANS: dict[str, Plan] = {
         ),
     ),
     summarization.SPEC.name: Plan(
-        "texts with summaries",
+        message("texts with summaries"),
         ("source", "target", "references"),
         _summaries,
         batch_tokens=4096,

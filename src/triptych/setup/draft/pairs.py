@@ -78,7 +78,7 @@ def recipe_text(request: DraftRequest) -> str:
             "{count} usable pairs are too few to learn from. Give some thousands.",
             count=len(examples),
         )
-    data, examples = small.fitted(request, data, examples, "pairs")
+    data, examples = small.fitted(request, data, examples, message("pairs"))
     if request.start is not None:
         return _fine_tuned(request, request.start, data, examples)
     forecast = Forecast.of(examples, request)
@@ -162,16 +162,20 @@ class Forecast:
 
     def words(self) -> str:
         epochs = self.minutes * 60 * self.measured.speed / self.tokens
-        model = f"{self.size.preset} with {self.parameters / 1e6:.1f} M parameters"
+        model = message(
+            "{preset} with {millions:.1f} M parameters",
+            preset=self.size.preset,
+            millions=self.parameters / 1e6,
+        )
         costs = message(
-            "{epochs:.0f} epochs in {minutes:g} minutes, with about {memory:.1f} GB of memory",
+            "{epochs:,.0f} epochs in {minutes:g} min, with about {memory:.1f} GB of memory",
             epochs=epochs,
             minutes=self.minutes,
             memory=self.memory / 1000000000.0,
         )
         return message(
-            "{pairs:,} pairs, about {tokens:,.0f} tokens; {model} reads about "
-            "{speed:,.0f} tokens/s here {words}: {costs}.",
+            "{pairs:,} pairs, about {tokens:,.0f} tokens. Here {model} trains on about "
+            "{speed:,.0f} tokens/s {words}: {costs}.",
             pairs=self.pairs,
             tokens=self.tokens,
             model=model,

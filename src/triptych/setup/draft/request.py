@@ -12,7 +12,7 @@ from ...data.example import Notify
 from ...data.split import SHARES
 from ...data.validation.pairs import Report
 from ...errors import DataError
-from ...messages import message
+from ...messages import Message, message
 from ...training.settings import TrainingSettings
 from .small import split_lines
 
@@ -159,7 +159,7 @@ def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], notify: N
             message(
                 "Check: {count:,} x {kind}; triptych data check {name} lists them all.",
                 count=count,
-                kind=kind,
+                kind=Message(kind),
                 name=name,
             )
         )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from ...data.formats.columns import LEARNT
 from ...data.load import load_split
 from ...data.small import few_of_a_class, few_texts, share_for
-from ...messages import message
+from ...messages import Message, message
 from ...tasks.specs import SPECS
 
 if TYPE_CHECKING:
@@ -55,14 +54,17 @@ def fitted(
         examples = load_split(data, "train", None, task.needs)
     if missing and share is not None:
         sizes = {part: len(load_split(data, part, None, task.needs)) for part in missing}
-        each = (
-            message("{count:,} for {part}", count=count, part=part) for part, count in sizes.items()
-        )
-        held = reduce(lambda one, other: message("{one} and {other}", one=one, other=other), each)
+        each = [
+            message("{count:,} for {part}", count=count, part=Message(part))
+            for part, count in sizes.items()
+        ]
+        held = each[0]
+        if len(each) > 1:
+            held = message("{one} and {other}", one=held, other=each[1])
         request.report(
             message(
-                "Held out: {held} ({value:g} % of the {records} each, because 2.5 % of "
-                "so few would say nothing: data.held_out).",
+                "Held out: {held} ({value:g} % of the {records} each: data.held_out). The usual "
+                "2.5 % would be too few to measure anything on.",
                 held=held,
                 value=100 * share,
                 records=records,
@@ -98,7 +100,7 @@ def _warn(
     parts = {part: load_split(data, part, None, task.needs) for part in PARTS}
     few = few_texts(len(parts["test"]), "test", records, is_share)
     if few:
-        report(message("Note: {few} Name more with --test FILE.", few=few))
+        report(message("Note: {few} If you have more, name them with --test FILE.", few=few))
     _report_baseline(task, examples, parts["validation"], report)
 
 
@@ -128,8 +130,8 @@ def _report_baseline(
     main, value = next(iter(found.scores.values.items()))
     report(
         message(
-            "To beat: {main} {value:.2f} on the {count:,} validation examples, by "
-            "{model} ({seconds:.1f} s). {beside}",
+            "To beat: {main} {value:.2f} on the {count:,} validation examples, which a simple "
+            "model reaches ({model}; {seconds:.1f} s). {beside}",
             main=main,
             value=value,
             count=len(validation),

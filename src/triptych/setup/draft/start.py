@@ -79,9 +79,9 @@ def _forecast(
     from ...presets import parameter_count
 
     return message(
-        "{examples:,} examples, about {tokens:,.0f} tokens; the model in {name} ({millions:.1f} M "
-        "parameters) reads about {speed:,.0f} tokens/s here {measured}: {epochs} epochs, about "
-        "{updates:,} updates, in about {minutes:.1f} minutes.",
+        "{examples:,} examples, about {tokens:,.0f} tokens. Here the model in {name} "
+        "({millions:.1f} M parameters) trains on about {speed:,.0f} tokens/s {measured}: "
+        "{epochs} epochs, about {updates:,} updates, in about {minutes:.1f} min.",
         examples=examples,
         tokens=tokens,
         name=start.name,
