@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from openpyxl import Workbook
 
 from triptych.data.example import Example
 from triptych.setup.named_data import examples_of, named_data
@@ -219,3 +220,17 @@ def test_subtitles_change_their_kind(triptych: Command, tmp_path: Path) -> None:
     assert (tmp_path / "c.tsv").read_text().split("\n")[1] == "A dog.\tEin Hund."
     refused = triptych("data", "convert", path, other, "--to", "vtt")
     assert refused.code == 2
+
+
+def test_a_workbook_becomes_objects_and_not_its_rows(
+    tmp_path: Path, triptych: Callable[..., SimpleNamespace]
+) -> None:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None, "a new workbook has a sheet"
+    for row in (["English", "Deutsch"], ["The cat.", "Die Katze."], ["A dog.", "Ein Hund."]):
+        sheet.append(row)
+    book.save(tmp_path / "book.xlsx")
+    assert triptych("data", "convert", tmp_path / "book.xlsx", "--to", "jsonl").code == 0
+    lines = (tmp_path / "book.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["target"] for line in lines] == ["Die Katze.", "Ein Hund."]

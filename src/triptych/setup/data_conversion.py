@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..data.formats.foreign.foreign_file import ForeignFile
 from ..data.formats.foreign.own_lines import foreign, own_lines
+from ..data.formats.json_lines import is_object
 from ..data.formats.subtitles import read_subtitles
 from ..data.load import aligned
 from ..data.table import DataTable
@@ -64,7 +65,7 @@ def convert(asked: Conversion, notify: Notify) -> list[Path]:
     other = foreign(names[0], encoding=asked.encoding) if len(names) == 1 else None
     to = to or ("jsonl" if other is not None else USUAL.get(found.learns_from, "jsonl"))
     out = _free(asked, to, out)
-    if other is not None and to == "jsonl" and not asked.columns:
+    if other is not None and to == "jsonl" and not asked.columns and _holds_objects(other):
         return _as_it_is(other, asked.files[0], out, notify)
     if to == "conllu" and found.learns_from == "relations":
         lines = [line for name in names for line in own_lines(name, notify, asked.encoding)]
@@ -121,6 +122,11 @@ def _free(asked: Conversion, to: Format, out: Path | None) -> Path:
             "--out."
         )
     return out
+
+
+def _holds_objects(file: ForeignFile) -> bool:
+    """Tell whether the lines are JSONL; those of a workbook are CSV."""
+    return is_object(next((line for line in file.lines if line.strip()), "{}"))
 
 
 def _as_it_is(file: ForeignFile, path: Path, out: Path, notify: Notify) -> list[Path]:
