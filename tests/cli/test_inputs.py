@@ -81,3 +81,10 @@ def test_json_that_cannot_be_held_is_named(value: str) -> None:
         DataError, match=r"text 1.*(cannot be read as JSON|'a' is a list; it must be a text)"
     ):
         _object(f'{{"a": {value}}}', "text 1")
+
+
+def test_a_passage_that_is_a_mistyped_file_name_is_refused() -> None:
+    with pytest.raises(DataError, match=r"There is no file leter\.txt"):
+        read_passage("leter.txt")
+    assert read_passage("Ann wrote letter.txt") == "Ann wrote letter.txt"
+    assert read_passage("Ann.") == "Ann."

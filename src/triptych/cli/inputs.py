@@ -35,6 +35,7 @@ def with_all_details(answers: Iterable[Prediction]) -> list[Prediction]:
 
 COUNTED_BYTES = 1 << 30  # of a larger file lines are not counted before it is read
 CHUNK_BYTES = 1 << 20
+PASSAGE_ENDINGS = (".txt", ".md", ".text", ".html", ".json")
 
 
 def count_inputs(texts: Sequence[str], unit: str) -> Counting:
@@ -60,14 +61,19 @@ def lines_ahead() -> int | None:
 
 
 def read_passage(given: str | None) -> str | None:
-    """Return the content of the file that --passage names, else the text itself."""
-    from ..data.formats.lines import decode_lines
+    """Return the content of the file that --passage names, else the text itself.
+
+    Raises DataError for one word with the ending of a text file: a file that is not there.
+    """
+    from ..data.formats.lines import decode_lines, missing
 
     if given is None:
         return None
     path = Path(given)
     try:
         if not path.is_file():
+            if path.suffix.lower() in PASSAGE_ENDINGS and not any(map(str.isspace, given)):
+                raise missing(path)
             return given
         raw = path.read_bytes()
     except (OSError, ValueError):  # A text too long for a file name, or with a NUL in it.
