@@ -11,9 +11,7 @@ Only the file itself is hashed, so it may import installed packages but no files
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
-import traceback
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -147,6 +145,8 @@ def _short(digest: object) -> str:
 
 def read(path: str | Path) -> OwnCode:
     """Run a user's file and return what it gives. Raises UsageError if it cannot be used."""
+    import hashlib
+
     path = Path(path)
     if path.suffix != ".py":
         raise UsageError("--code {path}: the file must be Python code and end in .py.", path=path)
@@ -165,6 +165,8 @@ def read(path: str | Path) -> OwnCode:
 
 def _run(path: Path, raw: bytes, digest: str) -> types.ModuleType:
     """Execute a file as a module of its own."""
+    import traceback
+
     module = types.ModuleType(f"triptych_own_code_{digest[:12]}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses look their annotations up there

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,13 +25,11 @@ def test_help_imports_no_torch_and_is_quick() -> None:
     )
     fastest = 9.0
     for _ in range(3):
-        began = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
-        ended = resource.getrusage(resource.RUSAGE_CHILDREN)  # a busy machine does not count
-        seconds = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
-        fastest = min(fastest, seconds)
+        fastest = min(fastest, time.perf_counter() - began)
     assert done.stderr.split() == ["0", "False", "False"]
     assert all(verb in done.stdout for verb in (*VERBS, "data"))
     assert fastest < 0.4

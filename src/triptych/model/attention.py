@@ -14,7 +14,7 @@ from .layout import PackedLayout
 from .linear import Linear, Product, join, prepack_joined
 from .masks import FULL, Mask
 from .ops import attention as ops
-from .ops.attention import CachedKeys, PackedAttention
+from .ops.attention import CachedKeys
 from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
 from .ops.reference import plain_attention
@@ -58,7 +58,7 @@ class Attention(nn.Module):
     subclass may replace the three operations below (`padded_attention.py`).
     """
 
-    packed: PackedAttention | None = None  # None: the fastest of this device
+    packed: Callable[..., Tensor] | None = None  # None: the fastest of this device
     plain: Callable[..., tuple[Tensor, Tensor]] = staticmethod(plain_attention)
     attend_cached: Callable[..., Tensor] = staticmethod(ops.attend_cached)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,13 +27,13 @@ class PaddedAttention(Attention):
         self, config: StackConfig, memory_width: int | None = None, mask: Mask = FULL
     ) -> None:
         super().__init__(config, memory_width, mask)
-        self.packed, self.plain, self.attend_cached = self._packed, self._plain, self._cached
+        self.packed, self.plain, self.attend_cached = self._packed, self._mixed, self._cached
 
     @abstractmethod
     def weigh(
         self, query: Tensor, key: Tensor, hidden: Tensor | None, bias: Tensor | None, scale: float
     ) -> Tensor:
-        """Return how much each query takes of each key.
+        """Return weights (B, H, T, S) of keys for each query, zero where hidden.
 
         Args:
             query: (B, H, T, E).
@@ -40,31 +41,13 @@ class PaddedAttention(Attention):
             hidden: True where a key must not be seen, broadcast to (B, H, T, S); None: all may be.
             bias: Numbers of relative positions to add to scores, broadcast to (B, H, T, S).
             scale: What scores are multiplied with, usually 1 / sqrt(E).
-
-        Returns:
-            Weights (B, H, T, S), zero where hidden.
         """
 
-    def _packed(
-        self,
-        query: Tensor,
-        keys: Tensor | None,
-        heads: int,
-        queries: PackedLayout,
-        key_layout: PackedLayout,
-        mask: Mask = FULL,
-        bias: Tensor | None = None,
-        scale: float | None = None,
-        probability: float = 0.0,
-        rng: DropoutRng | None = None,
-    ) -> Tensor:
+    def _packed(self, *scored: Any) -> Tensor:
         """Compute attention over packed rows; see `ops.attention.PackedAttention`."""
-        weights, value = self._weighed(query, keys, heads, queries, key_layout, mask, bias, scale)
-        if rng is not None and probability:
-            weights = weights * rng.keep(weights, probability)
-        return queries.pack((weights @ value).transpose(1, 2))
+        return self._mixed(*scored)[0]
 
-    def _plain(
+    def _mixed(
         self,
         query: Tensor,
         memory: Tensor | None,
@@ -74,18 +57,29 @@ class PaddedAttention(Attention):
         mask: Mask = FULL,
         bias: Tensor | None = None,
         scale: float | None = None,
+        probability: float = 0.0,
+        rng: DropoutRng | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return the mixed values (N, H, E) and the weights (B, H, T, S)."""
-        weights, value = self._weighed(query, memory, heads, queries, keys, mask, bias, scale)
-        return queries.pack((weights @ value).transpose(1, 2)), weights
+        """Return the mixed values (N, H, E), and the weights (B, H, T, S) after dropout."""
+        source, first = (query, heads) if memory is None else (memory, 0)
+        key_heads = (source.shape[1] - first) // 2
+        q = queries.pad(query[:, :heads]).transpose(1, 2)  # (B, H, T, E)
+        k, v = (
+            keys.pad(part).transpose(1, 2).repeat_interleave(heads // key_heads, 1)
+            for part in torch.split(source[:, first:], key_heads, 1)
+        )
+        pairs = allowed(queries, keys, mask)
+        factor = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
+        shift = None if bias is None else bias.to(q.dtype)
+        weights = self.weigh(q, k, None if pairs is None else ~pairs, shift, factor)
+        real = queries.real[:, None, :, None]
+        weights = torch.where(real, weights, weights.new_zeros(())).to(v.dtype)
+        if rng is not None and probability:
+            weights = weights * rng.keep(weights, probability)
+        return queries.pack((weights @ v).transpose(1, 2)), weights
 
     def _cached(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        bias: Tensor | None,
-        scale: float | None = None,
+        self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, scale: float | None
     ) -> Tensor:
         """Compute attention of new tokens to cached keys; see `ops.cpu.attend_cached`."""
         (count, _, heads, width), sources = query.shape, keys.shape[0]
@@ -100,31 +94,3 @@ class PaddedAttention(Attention):
         factor = 1.0 / math.sqrt(width) if scale is None else scale
         weights = self.weigh(query.transpose(1, 2), key, hidden, shown, factor)
         return (weights.to(value.dtype) @ value).transpose(1, 2)
-
-    def _weighed(
-        self,
-        query: Tensor,
-        memory: Tensor | None,
-        heads: int,
-        queries: PackedLayout,
-        keys: PackedLayout,
-        mask: Mask,
-        bias: Tensor | None,
-        scale: float | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Pad packed rows. Returns the weights (B, H, T, S) and the values (B, H, S, E)."""
-        source, first = (query, heads) if memory is None else (memory, 0)
-        key_heads = (source.shape[1] - first) // 2
-        q = queries.pad(query[:, :heads]).transpose(1, 2)  # (B, H, T, E)
-        k, v = (
-            keys.pad(source[:, start : start + key_heads])
-            .transpose(1, 2)
-            .repeat_interleave(heads // key_heads, 1)
-            for start in (first, first + key_heads)
-        )
-        pairs = allowed(queries, keys, mask)
-        factor = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
-        shift = None if bias is None else bias.to(q.dtype)
-        weights = self.weigh(q, k, None if pairs is None else ~pairs, shift, factor)
-        real = queries.real[:, None, :, None]
-        return torch.where(real, weights, weights.new_zeros(())).to(v.dtype), v

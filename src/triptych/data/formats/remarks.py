@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...messages import Message, message
+from ...messages import message
 
 Severity = Literal["error", "warning", "note"]
 
@@ -23,12 +23,7 @@ class Remark:
     doubt: bool = False
     severity: Severity = "warning"
 
-    def __str__(self) -> str:
-        return self.words
-
-    @property
-    def words(self) -> Message:
-        """Return place, reason and way as one message."""
+    def __str__(self) -> str:  # a Message, so that the command line can translate it
         if not self.way:
             return message("{place}: {reason}", place=self.place, reason=self.reason)
         return message(
