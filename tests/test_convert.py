@@ -154,9 +154,9 @@ def test_folders_that_lack_something(source: Path, tmp_path: Path) -> None:
 def test_places_that_are_taken_and_tasks_that_are_not_there(source: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="already exists"):
         import_folder(source, source)
-    with pytest.raises(UsageError, match="Unknown task 'tagging' for an import"):
-        import_folder(source, tmp_path / "run", "tagging")
-    with pytest.raises(RunError, match="has no head that predicts masked words"):
+    with pytest.raises(UsageError, match="Unknown task 'parsing' for an import"):
+        import_folder(source, tmp_path / "run", "parsing")
+    with pytest.raises(RunError, match="has no head for masked-words"):
         import_folder(source, tmp_path / "run", "masked-words")
     import_folder(source, tmp_path / "run")
     with pytest.raises(UsageError, match="Name another folder to export to"):

@@ -12,12 +12,15 @@ from torch.nn import functional
 
 from toy_folder import CONFIG, WORDS, tensors
 from triptych.errors import RunError
-from triptych.interchange import bert
+from triptych.interchange import bert, distilbert
+from triptych.interchange.families import READ
+from triptych.interchange.family import Family, PublishedClass
 from triptych.interchange.rules import Rename, Withhold
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
 from triptych.presets import PRESETS, configure
 
+NONE: Any = None  # a tokenizer, which these families do not ask
 DISTIL: dict[str, Any] = {
     "model_type": "distilbert",
     "vocab_size": 21,
@@ -55,25 +58,29 @@ def wanted(
     "values", [CONFIG, DISTIL, {**CONFIG, "hidden_act": "gelu_new", "layer_norm_eps": 1e-5}]
 )
 def test_config_there_and_back(values: dict[str, Any]) -> None:
-    config = bert.read_config(values, "config.json")
+    family = READ[values["model_type"]]
+    assert family.read_config is not None
+    config = family.read_config(values, "config.json")
     assert (
         config.encoder is not None
         and config.encoder.attention_dropout == 0.3
         and config.encoder.embedding_norm
     )
-    written = bert.write_config(config)
+    written = family.write_config(config, 64, NONE)
     assert {key: values[key] for key in written if key in values} == {
         key: written[key] for key in written if key in values
     }
-    assert bert.read_config(written, "config.json") == config
+    assert family.read_config(written, "config.json") == config
 
 
 @pytest.mark.parametrize("name", ["bert-base", "bert-large", "distilbert-base"])
 def test_presets_are_what_their_config_says(name: str) -> None:
-    config = dataclasses.replace(PRESETS[name], vocabulary_size=30_522)
+    config, module = dataclasses.replace(PRESETS[name], vocabulary_size=30_522), bert
+    if name.startswith("distil"):
+        module = distilbert
     assert (
         isinstance(config, ModelConfig)
-        and bert.read_config(bert.write_config(config), "config.json") == config
+        and module.read_config(module.write_config(config, 512, NONE), "config.json") == config
     )
 
 
@@ -97,11 +104,6 @@ def test_what_a_config_says_that_we_have_not_is_said_at_once() -> None:
         "hidden_size is '8'",
     ):
         assert part in str(caught.value)
-    with pytest.raises(
-        RunError,
-        match=r"'roberta'; triptych reads bert and distilbert. RoBERTa counts its positions",
-    ):
-        bert.read_config({"model_type": "roberta"}, "config.json")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_models_without_a_like_name_their_dials() -> None:
     assert isinstance(whole, ModelConfig) and bert.refusals(whole) == [
         "it has a decoder, but BERT has an encoder only"
     ]
-    assert not bert.refusals(PRESETS["distilbert-base"])  # type: ignore[arg-type]
+    assert not distilbert.refusals(PRESETS["distilbert-base"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("pooler", [True, False])
@@ -166,11 +168,12 @@ def test_names_of_2018_and_second_names(pooler: bool) -> None:
         ): one
         for name, one in held.items()
     }
-    assert bert.has_masked_words("bert", held) and bert.has_pooler(held)
-    head = "pooling" if pooler else "masked-tokens"
+    assert bert.FAMILY.published(["BertForPreTraining"], held).head == "masked-tokens"
+    published = bert.FAMILY.class_of("pooling" if pooler else "masked-tokens")
+    assert published is not None
     shapes = wanted(config, masked=not pooler, pooler=pooler)
-    ours, certificate = bert.name_map("bert", head, held).to_ours(held, shapes)
-    again, _ = bert.name_map("bert", head, old).to_ours(old, shapes)
+    ours, certificate = bert.FAMILY.name_map(published, config, held).to_ours(held, shapes)
+    again, _ = bert.FAMILY.name_map(published, config, old).to_ours(old, shapes)
     assert all(torch.equal(ours[name], again[name]) for name in shapes)
     assert "cls.seq_relationship.weight" in certificate.ignored
     assert ("bert.pooler.dense.weight" in certificate.ignored) == (not pooler)
@@ -194,7 +197,9 @@ def test_the_same_states_as_transformers(kind: str, masked: bool) -> None:
     transformers = pytest.importorskip(
         "transformers", reason="transformers, the oracle of imports, is not installed"
     )
-    values = CONFIG if kind == "Bert" else DISTIL
+    values, family = (CONFIG, bert.FAMILY) if kind == "Bert" else (DISTIL, distilbert.FAMILY)
+    published = family.class_of("masked-tokens" if masked else "pooling")
+    assert published is not None and family.read_config is not None
     torch.manual_seed(7)
     there: nn.Module = getattr(transformers, f"{kind}ForMaskedLM" if masked else f"{kind}Model")(
         getattr(transformers, f"{kind}Config")(
@@ -211,11 +216,11 @@ def test_the_same_states_as_transformers(kind: str, masked: bool) -> None:
     if masked:
         there.tie_weights()  # type: ignore[operator]
     config, theirs, has_pooler = (
-        bert.read_config(values, "config.json"),
+        family.read_config(values, "config.json"),
         dict(there.state_dict()),
         kind == "Bert" and not masked,
     )
-    names = bert.name_map(kind.lower(), "masked-tokens" if masked else "pooling", theirs)
+    names = family.name_map(published, config, theirs)
     ours, _ = names.to_ours(theirs, wanted(config, masked, has_pooler))
     model = build(config)
     model.load_state_dict(
@@ -236,9 +241,7 @@ def test_the_same_states_as_transformers(kind: str, masked: bool) -> None:
         answer = there(padded, attention_mask=mask, **more)
     expected = (answer.logits if masked else answer.last_hidden_state)[mask.bool()]
     assert (found - expected).abs().max() < 1e-5
-    back = bert.export_map(
-        kind.lower(), bert.EXPORTS[kind.lower(), "masked-tokens" if masked else "pooling"]
-    ).to_theirs(ours)
+    back = family.export_map(published, config).to_theirs(ours)
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in back.items())
     assert {name.replace("decoder.weight", "") for name in theirs.keys() - back.keys()} <= {
         "cls.predictions.",
@@ -248,20 +251,27 @@ def test_the_same_states_as_transformers(kind: str, masked: bool) -> None:
     }
 
 
-@pytest.mark.parametrize(("kind", "head"), bert.EXPORTS)
-def test_an_export_leaves_nothing_out(kind: str, head: str) -> None:
+CLASSES = [(one, each) for one in (bert.FAMILY, distilbert.FAMILY) for each in one.classes]
+
+
+@pytest.mark.parametrize(("family", "published"), CLASSES)
+def test_an_export_leaves_nothing_out(family: Family, published: PublishedClass) -> None:
     """Check that every tensor is written, except for second names and constants."""
     transformers = pytest.importorskip(
         "transformers", reason="transformers, the oracle of imports, is not installed"
     )
-    export, values = bert.EXPORTS[kind, head], CONFIG if kind == "bert" else DISTIL
-    configuration = transformers.BertConfig if kind == "bert" else transformers.DistilBertConfig
+    values = CONFIG if family is bert.FAMILY else DISTIL
+    configuration = (
+        transformers.BertConfig if family is bert.FAMILY else transformers.DistilBertConfig
+    )
     dials = {
         key: value for key, value in values.items() if key not in ("model_type", "architectures")
     }
-    there = getattr(transformers, export.architecture)(configuration(**dials)).state_dict()
+    there = getattr(transformers, published.architecture)(configuration(**dials)).state_dict()
     written, others = set(), set()
-    for rule in bert.export_map(kind, export).rules:
+    assert family.read_config is not None
+    config = family.read_config(values, "config.json")
+    for rule in family.export_map(published, config).rules:
         if not isinstance(rule, Withhold):
             (written if isinstance(rule, Rename) else others).update(
                 rule.theirs.format(i=layer) for layer in range(2)

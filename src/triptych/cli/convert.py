@@ -9,13 +9,22 @@ from cyclopts import Parameter
 
 from .console import field, put, talk
 
+ImportTask = Literal[
+    "embedding",
+    "masked-words",
+    "classification",
+    "tagging",
+    "question-answering",
+    "language-modelling",
+]
+
 
 def import_(
     source: Path,
     run: Path,
     /,
     *,
-    task: Literal["embedding", "masked-words", "language-modelling"] | None = None,
+    task: ImportTask | None = None,
     allow_nonfinite: bool = False,
 ) -> int:
     """Turn a folder of the transformers library, or of llama2.c, into a run.
@@ -31,8 +40,9 @@ def import_(
     run
         The run folder to write; it must be new or empty.
     task
-        The task of the run. By default an encoder is imported for masked-words if it has a head for
-        them, else for embedding, and a decoder for language-modelling.
+        The task of the run. By default it is that of the model's head: a classifier, a tagger, a
+        reader that answers questions, or masked-words; an encoder without a head is imported for
+        embedding, a decoder for language-modelling.
     allow_nonfinite
         Accept weights that are NaN or infinite, which are refused otherwise.
     """

@@ -17,6 +17,7 @@ from ..runs.run import Run, RunConfig
 from ..runs.storage import read_tensors, whole_folder
 from ..tasks.specs import SPECS
 from .classes import RECURRENT, ExportClass, Form, export_class, refusals
+from .heads import OWN, own_values
 from .shared import IMPORT, VECTORS, refuse_activation
 from .tokenizer_files import tokenizer_files
 
@@ -46,15 +47,20 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
         raise UsageError(f"{dest} already exists. Name another folder to export to.")
     config = run.read_config()
-    form = Form(config.task, config.options, config.model, len(config.tokenizers))
+    before = _import_of(run)
+    form = Form(
+        config.task, config.options, config.model, len(config.tokenizers), before.get("model_type")
+    )
     _refuse(run, config, form)
     chosen, tokenizer = export_class(form), Tokenizers.load(run.path).source
-    labels, before = run.read_labels(), _import_of(run)
+    labels = run.read_labels()
     tensors = merged(read_tensors(run.weights()))
     theirs = chosen.names.to_theirs(chosen.prepared(tensors), before.get("casts"), str(run.path))
     theirs |= chosen.constants()
     written = tokenizer_files(tokenizer, form, labels, chosen)
     values = _config_values(chosen, tokenizer, form, labels, before, theirs)
+    own = before.get(OWN) if before else own_values(form, labels, chosen.names, tensors)
+    values |= {OWN: own} if own else {}
     with whole_folder(dest) as aside:
         huggingface.write_folder(
             aside,

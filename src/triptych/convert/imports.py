@@ -9,17 +9,21 @@ import tempfile
 import weakref
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..data.tokenizers.imported import ImportedTokenizer
 from ..data.tokenizers.scored_pieces import tokenizer_json
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.settings import DecodingSettings
 from ..errors import RunError, UsageError, brief, unknown
-from ..interchange import bert, gpt2, huggingface, llama
+from ..interchange import huggingface, llama
 from ..interchange import llama2c as llama_file
+from ..interchange.families import BY_KIND, READ
+from ..interchange.family import Family, PublishedClass
 from ..interchange.name_map import Certificate, NameMap
+from ..interchange.rules import Rename
 from ..interchange.sentence_transformers import read_pooling
 from ..model.config import ModelConfig
 from ..presets import PRESETS, parameter_count
@@ -29,27 +33,16 @@ from ..runs.run import Run, RunConfig
 from ..runs.sizes import refuse_unlike
 from ..runs.storage import whole_folder
 from ..tasks import language_modelling
-from ..tasks.specs import SPECS, build_task
+from ..tasks.specs import build_task
 from ..tasks.task import Task
+from .heads import OWN, TASKS, Use, own_use, use_of
 from .shared import IMPORT, MASKED, VECTORS, refuse_activation, shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Family(Protocol):
-    """Describe the module of a family of decoders in `interchange/`."""
-
-    @property
-    def PRESET(self) -> str: ...
-
-    def read_config(self, values: Mapping[str, object], where: str) -> ModelConfig: ...
-
-    def name_map(self, names: Collection[str], tied: bool) -> NameMap: ...
-
-
 NEXT_TOKENS = language_modelling.SPEC.name  # the task of an imported decoder
-WRITERS: dict[str, Family] = {"gpt2": gpt2, "llama": llama}  # model_type -> the family's module
 
 
 @dataclass(kw_only=True)
@@ -61,9 +54,7 @@ class Import:
 
     path: Path
     kind: str
-    task: str
-    options: dict[str, object]
-    labels: dict[str, object]
+    use: Use
     config: ModelConfig
     tokenizer: ImportedTokenizer
     tensors: dict[str, Tensor] = field(repr=False)
@@ -77,8 +68,9 @@ def import_folder(
 ) -> Certificate:
     """Read a model of the library transformers or of llama2.c and write it as a run folder.
 
-    The former may be BERT, DistilBERT, GPT-2 or Llama; `task` is "embedding" or "masked-words" for
-    an encoder, by default the latter if it has a head for it. `out` appears whole or not at all.
+    The former may be of any family in `interchange/families.py` that is read. `task` is one whose
+    head the folder holds, or "embedding"; by default that of its class. `out` appears whole or not
+    at all.
 
     Raises:
         RunError: Something is missing or does not fit; the text lists everything.
@@ -92,10 +84,11 @@ def import_folder(
         if llama_file.is_folder(source)
         else _from_huggingface(source, task)
     )
-    chosen, name = build_task(found.task, found.options), Path(source).resolve().name
-    tensors, certificate = found.names.to_ours(
-        found.tensors, shapes(found.config, chosen, found.labels), str(found.path)
-    )
+    use, name = found.use, Path(source).resolve().name
+    chosen = build_task(use.task, use.options)
+    wanted = shapes(found.config, chosen, use.labels)
+    tensors, certificate = found.names.to_ours(found.tensors, wanted, str(found.path))
+    tensors |= _held(use, tensors, str(found.path))
     certificate.source, certificate.model_type, certificate.files = (
         str(Path(source).resolve()),
         found.kind,
@@ -106,14 +99,14 @@ def import_folder(
     with whole_folder(out) as aside:
         run = Run.create(aside)
         run.write_text("tokenizer.json", found.tokenizer.to_json())
-        run.write_labels(found.labels)
+        run.write_labels(use.labels)
         run.write_recipe(_recipe(found.kind, found.config, chosen, name))
         run.write_json(IMPORT, {**certificate.to_json(), **found.metadata})
-        run.write_card(_card_of_import(certificate, found.config, found.task, found.path))
+        run.write_card(_card_of_import(certificate, found.config, use.task, found.path))
         run.write_model(tensors)
         run.write_config(
             RunConfig(
-                task=found.task,
+                task=use.task,
                 model=found.config,
                 options=dict(chosen.options),
                 decoding=dataclasses.asdict(DecodingSettings()),
@@ -125,52 +118,115 @@ def import_folder(
     return certificate
 
 
+def _held(use: Use, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Return the tensors that an exported folder holds as numbers, in the shapes of ours."""
+    import torch
+
+    found: dict[str, Tensor] = {}
+    for name, numbers in use.held.items():
+        if name not in tensors:
+            raise RunError(f"{where}: {OWN}.held has {brief(repr(name))}, which the run has not.")
+        try:
+            found[name] = torch.tensor(numbers, dtype=tensors[name].dtype)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            raise RunError(f"{where}: {OWN}.held.{name} does not hold numbers.") from None
+        if found[name].shape != tensors[name].shape:
+            raise RunError(
+                f"{where}: {OWN}.held.{name} has shape {tuple(found[name].shape)} instead of "
+                f"{tuple(tensors[name].shape)}."
+            )
+    return found
+
+
+def family_of(kind: str, given: object, where: str) -> Family:
+    """Return the family of a model_type. Raise RunError naming the nearest for an unknown one."""
+    found = READ.get(kind)
+    if found is None:
+        near = get_close_matches(kind, READ, 1, 0.6)
+        raise RunError(
+            f"{where} is of model_type {brief(repr(given))}; triptych takes {', '.join(READ)}."
+            + (f" The nearest is {near[0]}." if near else "")
+        )
+    return found
+
+
 def _from_huggingface(source: str | Path, task: str | None) -> Import:
     folder = huggingface.read_folder(source)
     kind, path, values = folder.kind, folder.path, folder.config
     where = str(path / "config.json"), str(path / "tokenizer.json")
-    if kind not in (*bert.KEYS, *WRITERS):
-        given = brief(repr(values.get("model_type")))
-        raise RunError(
-            f"{where[0]} is of model_type {given}; triptych takes "
-            f"{', '.join((*bert.KEYS, *WRITERS))}.{bert.why(kind)}"
-        )
-    config = WRITERS.get(kind, bert).read_config(values, where[0])
+    family = family_of(kind, values.get("model_type"), where[0])
+    assert family.read_config is not None, "families of READ are read"
+    config = family.read_config(values, where[0])
     refuse_unlike(config, where[0], folder.weights)
     tensors, files = folder.read_weights()
-    labels: dict[str, object] = {}
-    if kind in WRITERS:
+    own = own_use(values, where[0])
+    if own is not None and task not in (None, own.task):
+        own = None
+    if family.architecture == "decoder":
         tokenizer = ImportedTokenizer.take_writer(
             folder.tokenizer, where[1], *folder.bounds(), config.vocabulary_size
         )
-        chosen, options = _writing(task), _context(config)
-        names = WRITERS[kind].name_map(tensors, config.tied_embeddings)
+        published = family.classes[0]
+        use = own or Use(task=_writing(task), options=_context(config), labels={})
     else:
-        chosen = _task_of(path, kind, tensors, task)
+        published = _published(family, folder, tensors, task if own is None else own.task)
         tokenizer = ImportedTokenizer.take(
             folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config
         )
-        refuse_activation(config, chosen, str(path))
-        labels = {"pooler": bert.has_pooler(tensors)} if chosen == VECTORS else {"mask": True}
-        options = _options(path, chosen, config)
-        names = bert.name_map(kind, SPECS[chosen].head, tensors)
+        use = own or _use(family, published, folder, config, tensors)
+        refuse_activation(config, use.task, str(path))
     return Import(
         path=path,
         kind=kind,
-        task=chosen,
-        options=options,
-        labels=labels,
+        use=use,
         config=config,
         tokenizer=tokenizer,
         tensors=tensors,
-        names=names,
+        names=family.name_map(published, config, tensors),
         files=files,
         metadata={
-            "config": values,
+            "config": {key: value for key, value in values.items() if key != OWN},
             "tokenizer_config": folder.tokenizer_config,
             "generation_config": folder.generation_config,
+            **({OWN: values[OWN]} if OWN in values else {}),
         },
     )
+
+
+def _published(
+    family: Family, folder: huggingface.Folder, names: Collection[str], task: str | None
+) -> PublishedClass:
+    """Return the class of an encoder's folder, or the one that a task reads of it."""
+    if task is None:
+        return family.published(folder.config.get("architectures"), names)
+    tasks = {TASKS[one.head]: one for one in family.classes}
+    if task not in tasks:
+        raise unknown("task", task, tuple(tasks), "for an import")
+    if not family.holds(tasks[task], names):
+        raise RunError(
+            f"{folder.path} has no head for {task} "
+            f"({', '.join(_first_names(tasks[task]))}). Import it as {VECTORS}."
+        )
+    return tasks[task]
+
+
+def _first_names(published: PublishedClass) -> list[str]:
+    return [rule.theirs for rule in published.rules if isinstance(rule, Rename)][:1]
+
+
+def _use(
+    family: Family,
+    published: PublishedClass,
+    folder: huggingface.Folder,
+    config: ModelConfig,
+    names: Collection[str],
+) -> Use:
+    use = use_of(published, folder.config, config, str(folder.path / "config.json"))
+    if published.head == "pooling":
+        pooler = [rule.theirs for rule in published.body if isinstance(rule, Rename)]
+        use.options |= read_pooling(folder.path)
+        use.labels = {"pooler": any(name.endswith(tuple(pooler)) for name in names if pooler)}
+    return use
 
 
 def _from_llama_file(source: str | Path, task: str | None) -> Import:
@@ -183,9 +239,7 @@ def _from_llama_file(source: str | Path, task: str | None) -> Import:
     return Import(
         path=held.path,
         kind=llama.KIND,
-        task=_writing(task),
-        options=_context(held.config),
-        labels={},
+        use=Use(task=_writing(task), options=_context(held.config), labels={}),
         config=held.config,
         tokenizer=tokenizer,
         tensors=held.tensors,
@@ -217,12 +271,14 @@ def open_origin(path: str | Path, task: str) -> Run:
     in_one_file = llama_file.is_folder(path)
     if not in_one_file and not huggingface.is_folder(path):
         return Run.open(path)
-    writes = (
-        in_one_file
-        or str(huggingface.read_json(Path(path) / "config.json").get("model_type")) in WRITERS
-    )
+    kind = "" if in_one_file else str(_model_type(Path(path)))
+    writes = in_one_file or (kind in READ and READ[kind].architecture != "encoder")
     wanted = None if writes or task == MASKED else VECTORS
     return _imported(Path(path).resolve(), wanted)
+
+
+def _model_type(path: Path) -> object:
+    return huggingface.read_json(path / "config.json").get("model_type")
 
 
 def _imported(path: Path, task: str | None) -> Run:
@@ -234,36 +290,8 @@ def _imported(path: Path, task: str | None) -> Run:
     return run
 
 
-def _task_of(path: Path, kind: str, tensors: Collection[str], task: str | None) -> str:
-    has_head = bert.has_masked_words(kind, tensors)
-    if task is None:
-        return MASKED if has_head else VECTORS
-    if task not in (VECTORS, MASKED):
-        raise unknown("task", task, (VECTORS, MASKED), "for an import")
-    if task == MASKED and not has_head:
-        raise RunError(
-            f"{path} has no head that predicts masked words (cls.predictions or vocab_transform). "
-            "Import it as embedding."
-        )
-    return task
-
-
-def _options(path: Path, task: str, config: ModelConfig) -> dict[str, object]:
-    """Return the task's options: the pooling, and a window that the model's positions hold."""
-    assert config.encoder is not None, "a BERT is an encoder"
-    options = read_pooling(path) if task == VECTORS else {}
-    window, room = build_task(task, {}).options.get("window"), config.encoder.max_positions - 2
-    return {**options, "window": room} if window is not None and window > room else options
-
-
 def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
-    preset = (
-        WRITERS[kind].PRESET
-        if kind in WRITERS
-        else "bert-base"
-        if kind == "bert"
-        else "distilbert-base"
-    )
+    preset = BY_KIND[kind].preset
     base, changed = PRESETS[preset], {}
     assert isinstance(base, ModelConfig), "an imported model is not a recurrent network"
     for ours, theirs in ((config.encoder, base.encoder), (config.decoder, base.decoder)):

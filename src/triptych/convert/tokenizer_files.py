@@ -110,7 +110,7 @@ def _tokenizer_config(
         values["model_input_names"] = [
             "input_ids",
             "attention_mask",
-            *(["token_type_ids"] if chosen.has_segments else []),
+            *(["token_type_ids"] if chosen.family.has_segments else []),
         ]
         if imported and tokenizer.holds("[UNK]"):
             values["unk_token"] = "[UNK]"

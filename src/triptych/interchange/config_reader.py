@@ -150,11 +150,17 @@ def written_settings(stack: StackConfig, keys: Mapping[str, str]) -> dict[str, o
 
 
 def differences(
-    values: StackConfig | ModelConfig, wanted: Mapping[str, object], side: str = ""
+    values: StackConfig | ModelConfig,
+    wanted: Mapping[str, object],
+    side: str = "",
+    alone: bool = False,
 ) -> list[str]:
-    """List the settings that differ from `wanted`, each as part of a sentence."""
-    if isinstance(values, StackConfig):  # no format that is written here has keys for these
-        wanted = {**wanted, **dict.fromkeys(SET_ONLY)}
+    """List the settings that differ from `wanted`, each as part of a sentence.
+
+    Dials that few families have must be unset, unless they are in `wanted`, or it is given `alone`.
+    """
+    if isinstance(values, StackConfig) and not alone:
+        wanted = {**dict.fromkeys(SET_ONLY), **wanted}
     return [
         message(
             "{key} is {value} instead of {wanted}",

@@ -5,8 +5,9 @@ Its sizes are with those of its family in `presets/gpt.py`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
+from ..data.tokenizers.subwords import Tokenizer
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import (
     FamilySettingsWithBias,
@@ -15,8 +16,8 @@ from .config_reader import (
     vocabulary_size,
     written_settings,
 )
-from .name_map import NameMap
-from .rules import Ignore, Rename, Rule, Split, Tie, prefixed
+from .family import Family, PublishedClass, both
+from .rules import Ignore, Rename, Rule, Split
 
 KIND, ARCHITECTURE, PRESET, PREFIX = "gpt2", "GPT2LMHeadModel", "gpt2", "transformer."
 KEYS = {  # setting -> key of config.json
@@ -87,7 +88,7 @@ def refusals(config: ModelConfig) -> list[str]:
     return found + differences(config, {"embedding_scale": False, "output_bias": False})
 
 
-def write_config(config: ModelConfig, context: int) -> dict[str, object]:
+def write_config(config: ModelConfig, longest: int, tokenizer: Tokenizer) -> dict[str, object]:
     """Return the config.json of a model without `refusals`."""
     stack = config.decoder
     assert stack is not None and not refusals(config), "the model has settings without a key"
@@ -107,39 +108,37 @@ _BLOCK = "decoder.blocks.{i}."
 _PARTS = tuple(f"{_BLOCK}self_attention.{part}" for part in ("query", "key", "value"))
 
 
-def _both(theirs: str, ours: str, transpose: bool = False) -> tuple[Rule, ...]:
-    return Rename(f"{theirs}.weight", f"{ours}.weight", transpose=transpose), Rename(
-        f"{theirs}.bias", f"{ours}.bias"
-    )
-
-
 BODY: tuple[Rule, ...] = (  # GPT-2 stores its linear maps as (inputs, outputs)
     Rename("wte.weight", "embedding.weight"),
     Rename("wpe.weight", "decoder_entrance.positions.weight"),
-    *_both("h.{i}.ln_1", _BLOCK + "self_attention_norm.before"),
+    *both("h.{i}.ln_1", _BLOCK + "self_attention_norm.before"),
     Split("h.{i}.attn.c_attn.weight", tuple(f"{part}.weight" for part in _PARTS), transpose=True),
     Split("h.{i}.attn.c_attn.bias", tuple(f"{part}.bias" for part in _PARTS)),
-    *_both("h.{i}.attn.c_proj", _BLOCK + "self_attention.output", transpose=True),
-    *_both("h.{i}.ln_2", _BLOCK + "feed_forward_norm.before"),
-    *_both("h.{i}.mlp.c_fc", _BLOCK + "feed_forward.inner", transpose=True),
-    *_both("h.{i}.mlp.c_proj", _BLOCK + "feed_forward.output", transpose=True),
-    *_both("ln_f", "decoder.final_norm"),
+    *both("h.{i}.attn.c_proj", _BLOCK + "self_attention.output", transpose=True),
+    *both("h.{i}.ln_2", _BLOCK + "feed_forward_norm.before"),
+    *both("h.{i}.mlp.c_fc", _BLOCK + "feed_forward.inner", transpose=True),
+    *both("h.{i}.mlp.c_proj", _BLOCK + "feed_forward.output", transpose=True),
+    *both("ln_f", "decoder.final_norm"),
     Ignore("h.{i}.attn.bias", "which is the causal mask"),
     Ignore("h.{i}.attn.masked_bias", "which is the causal mask"),
 )
 
 
-def name_map(names: Collection[str], tied: bool) -> NameMap:
-    """Return the rules for files with tensors of these `names`, of GPT2Model or GPT2LMHeadModel."""
-    prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
-    head = (
-        Tie("lm_head.weight", f"{prefix}wte.weight")
-        if tied
-        else Rename("lm_head.weight", "output.weight")
-    )
-    return NameMap((*prefixed(prefix, BODY), head))
+def body(config: ModelConfig) -> tuple[Rule, ...]:
+    """Return the rules of the body: the embedding and the blocks."""
+    return BODY
 
 
-def export_map(tied: bool) -> NameMap:
-    """Return the rules that write a run as GPT2LMHeadModel."""
-    return name_map([PREFIX], tied)
+FAMILY = Family(
+    name="a GPT-2",
+    kinds=(KIND,),
+    architecture="decoder",
+    preset=PRESET,
+    prefix=PREFIX,
+    classes=(PublishedClass(architecture=ARCHITECTURE, head="tokens"),),
+    read_config=read_config,
+    refusals=refusals,
+    write_config=write_config,
+    body=body,
+    output=("lm_head.weight", "wte.weight"),
+)

@@ -5,8 +5,9 @@ Its sizes are with those of its family in `presets/gpt.py`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
+from ..data.tokenizers.subwords import Tokenizer
 from ..errors import brief
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import (
@@ -16,8 +17,8 @@ from .config_reader import (
     vocabulary_size,
     written_settings,
 )
-from .name_map import NameMap
-from .rules import Ignore, Rename, Rule, Tie, prefixed
+from .family import Family, PublishedClass
+from .rules import Ignore, Rename, Rule
 
 KIND, ARCHITECTURE, PRESET, PREFIX = "llama", "LlamaForCausalLM", "llama-small", "model."
 KEYS = {  # setting -> key of config.json
@@ -111,10 +112,10 @@ def refusals(config: ModelConfig) -> list[str]:
     )
 
 
-def write_config(config: ModelConfig, context: int) -> dict[str, object]:
+def write_config(config: ModelConfig, longest: int, tokenizer: Tokenizer) -> dict[str, object]:
     """Return the config.json of a model without `refusals`.
 
-    context: the number of tokens that it was trained to read.
+    longest: the number of tokens that it was trained to read.
     """
     stack = config.decoder
     assert stack is not None and not refusals(config), "the model has settings without a key"
@@ -123,7 +124,7 @@ def write_config(config: ModelConfig, context: int) -> dict[str, object]:
         "vocab_size": config.vocabulary_size,
         **written_settings(stack, KEYS),
         "num_key_value_heads": stack.key_heads or stack.heads,
-        "max_position_embeddings": max(context, stack.max_positions),
+        "max_position_embeddings": max(longest, stack.max_positions),
         "rope_parameters": {"rope_theta": stack.rotary_base, "rope_type": "default"},
         "attention_bias": stack.bias,
         "mlp_bias": stack.bias,
@@ -164,17 +165,21 @@ BODY: tuple[Rule, ...] = (
 )
 
 
-def name_map(names: Collection[str], tied: bool) -> NameMap:
-    """Return the rules for files with tensors of `names`, of LlamaModel or LlamaForCausalLM."""
-    prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
-    head = (
-        Tie("lm_head.weight", f"{prefix}embed_tokens.weight")
-        if tied
-        else Rename("lm_head.weight", "output.weight")
-    )
-    return NameMap((*prefixed(prefix, BODY), head))
+def body(config: ModelConfig) -> tuple[Rule, ...]:
+    """Return the rules of the body: the embedding and the blocks."""
+    return BODY
 
 
-def export_map(tied: bool) -> NameMap:
-    """Return the rules that write a run as LlamaForCausalLM."""
-    return name_map([PREFIX], tied)
+FAMILY = Family(
+    name="a Llama",
+    kinds=(KIND,),
+    architecture="decoder",
+    preset=PRESET,
+    prefix=PREFIX,
+    classes=(PublishedClass(architecture=ARCHITECTURE, head="tokens"),),
+    read_config=read_config,
+    refusals=refusals,
+    write_config=write_config,
+    body=body,
+    output=("lm_head.weight", "embed_tokens.weight"),
+)

@@ -8,27 +8,24 @@ presets of the Transformer are one of them, whatever text they were trained on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ..data.tokenizers.subwords import Tokenizer
 from ..messages import message
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import ACTIVATIONS, differences
+from .family import Family, PublishedClass, both
 from .folding import table_rows, with_position_table
-from .name_map import NameMap
 from .rules import Rename, Rule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ARCHITECTURES = {"marian": "MarianMTModel", "blenderbot": "BlenderbotForConditionalGeneration"}
+MARIAN, BLENDERBOT = "marian", "blenderbot"
+PLACEMENTS = {MARIAN: "post", BLENDERBOT: "pre"}  # of their norms
 SIDES = ("encoder", "decoder")
 SHARED = ("width", "activation", "dropout", "attention_dropout", "inner_dropout", "positions")
-
-
-def kind_of(config: ModelConfig) -> str:
-    """Return the model_type that comes nearest to an encoder-decoder."""
-    assert config.encoder is not None, "an encoder-decoder has an encoder"
-    return "marian" if config.encoder.norm_placement == "post" else "blenderbot"
 
 
 def _stacks(config: ModelConfig) -> tuple[StackConfig, StackConfig]:
@@ -37,8 +34,8 @@ def _stacks(config: ModelConfig) -> tuple[StackConfig, StackConfig]:
     return encoder, decoder
 
 
-def refusals(config: ModelConfig) -> list[str]:
-    """List the settings by which an encoder-decoder is neither, with the expected values."""
+def _refusals(config: ModelConfig, kind: str) -> list[str]:
+    """List the settings by which an encoder-decoder is not of a kind, with expected values."""
     encoder, decoder = _stacks(config)
     found: list[str] = []
     for side, stack in zip(SIDES, (encoder, decoder), strict=True):
@@ -52,7 +49,7 @@ def refusals(config: ModelConfig) -> list[str]:
                 )
             )
         wanted = {
-            "norm_placement": encoder.norm_placement,
+            "norm_placement": PLACEMENTS[kind],
             "norm": "layer",
             "norm_epsilon": 1e-5,
             "embedding_norm": False,
@@ -70,16 +67,14 @@ def refusals(config: ModelConfig) -> list[str]:
     return found + differences(config, {"tied_embeddings": True, "output_bias": False})
 
 
-def write_config(
-    config: ModelConfig, longest: int, begin: int, ends: list[int]
+def _write_config(
+    config: ModelConfig, longest: int, tokenizer: Tokenizer, kind: str
 ) -> dict[str, object]:
-    """Return the config.json of a model without `refusals`.
+    """Return the config.json of a model without refusals.
 
-    longest: tokens of a source; begin: the token that every answer begins with; ends: those that
-    end one, of which the first also pads.
+    Every answer begins with the tokenizer's begin token, and its end token also pads.
     """
     encoder, decoder = _stacks(config)
-    assert not refusals(config), "the model has settings without a key"
     names = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
     sizes: dict[str, object] = {}
     for side, stack in zip(SIDES, (encoder, decoder), strict=True):
@@ -89,7 +84,7 @@ def write_config(
             f"{side}_ffn_dim": stack.inner_width,
         }
     return {
-        "model_type": kind_of(config),
+        "model_type": kind,
         "vocab_size": config.vocabulary_size,
         "d_model": encoder.width,
         **sizes,
@@ -99,8 +94,8 @@ def write_config(
         "attention_dropout": encoder.attention_dropout,
         "activation_dropout": encoder.inner_dropout,
         "scale_embedding": config.embedding_scale,
-        "decoder_start_token_id": begin,
-        "pad_token_id": ends[0],
+        "decoder_start_token_id": tokenizer.begin_id,
+        "pad_token_id": tokenizer.end_id,
         "forced_eos_token_id": None,
         "encoder_no_repeat_ngram_size": 0,
         "tie_word_embeddings": True,
@@ -113,7 +108,7 @@ def prepared(tensors: Mapping[str, Tensor], config: ModelConfig, longest: int) -
     return with_position_table(tensors, config.stacks, table_rows(config.stacks, longest))
 
 
-def constants(config: ModelConfig) -> dict[str, Tensor]:
+def constants(config: ModelConfig, chosen: PublishedClass) -> dict[str, Tensor]:
     """Return the bias of their logits, which ours have not."""
     import torch
 
@@ -123,21 +118,16 @@ def constants(config: ModelConfig) -> dict[str, Tensor]:
 # Names of tensors ---------------------------------------------------------------------------------
 
 
-def _both(theirs: str, ours: str) -> tuple[Rule, ...]:
-    return tuple(Rename(f"{theirs}.{part}", f"{ours}.{part}") for part in ("weight", "bias"))
-
-
 def _attention(theirs: str, ours: str, norm: str) -> tuple[Rule, ...]:
     parts = {"q_proj": "query", "k_proj": "key", "v_proj": "value", "out_proj": "output"}
     return (
-        *(rule for old, new in parts.items() for rule in _both(f"{theirs}.{old}", f"{ours}.{new}")),
-        *_both(f"{theirs}_layer_norm", f"{ours}_norm.{norm}"),
+        *(rule for old, new in parts.items() for rule in both(f"{theirs}.{old}", f"{ours}.{new}")),
+        *both(f"{theirs}_layer_norm", f"{ours}_norm.{norm}"),
     )
 
 
-def export_map(config: ModelConfig) -> NameMap:
-    """Return the rules that write a run."""
-    is_pre = kind_of(config) == "blenderbot"
+def _body(config: ModelConfig, kind: str) -> tuple[Rule, ...]:
+    is_pre = kind == BLENDERBOT
     norm = "before" if is_pre else "after"
     rules: list[Rule] = [Rename("model.shared.weight", "embedding.weight")]
     for side in SIDES:
@@ -146,11 +136,30 @@ def export_map(config: ModelConfig) -> NameMap:
         rules += [
             Rename(f"model.{side}.embed_positions.weight", table),
             *_attention(theirs + "self_attn", ours + "self_attention", norm),
-            *_both(theirs + "fc1", ours + "feed_forward.inner"),
-            *_both(theirs + "fc2", ours + "feed_forward.output"),
-            *_both(theirs + "final_layer_norm", f"{ours}feed_forward_norm.{norm}"),
+            *both(theirs + "fc1", ours + "feed_forward.inner"),
+            *both(theirs + "fc2", ours + "feed_forward.output"),
+            *both(theirs + "final_layer_norm", f"{ours}feed_forward_norm.{norm}"),
         ]
         if is_pre:
-            rules += _both(f"model.{side}.layer_norm", f"{side}.final_norm")
+            rules += both(f"model.{side}.layer_norm", f"{side}.final_norm")
     of_decoder = ("model.decoder.layers.{i}.encoder_attn", "decoder.blocks.{i}.cross_attention")
-    return NameMap((*rules, *_attention(*of_decoder, norm)))
+    return (*rules, *_attention(*of_decoder, norm))
+
+
+def _family(kind: str, name: str, architecture: str) -> Family:
+    return Family(
+        name=name,
+        kinds=(kind,),
+        architecture="encoder-decoder",
+        preset="transformer-base",
+        classes=(PublishedClass(architecture=architecture, head="tokens"),),
+        refusals=partial(_refusals, kind=kind),
+        write_config=partial(_write_config, kind=kind),
+        body=partial(_body, kind=kind),
+        prepared=prepared,
+        constants=constants,
+    )
+
+
+FAMILY = _family(MARIAN, "a Marian", "MarianMTModel")
+PRE_NORM = _family(BLENDERBOT, "a Blenderbot", "BlenderbotForConditionalGeneration")

@@ -139,6 +139,8 @@ class NameMap:
                         strict=True,
                     )
                 )
+        constants = self._constants(wanted, met)
+        met |= constants.keys()
         problems += [
             f"'{name}' is missing"
             for name in dict.fromkeys(self.their_name(one) for one in wanted if one not in met)
@@ -148,6 +150,7 @@ class NameMap:
             len(ours),
             sum(tensor.numel() for tensor in ours.values()),
         )
+        ours |= constants
         return {name: ours[name] for name in wanted}, certificate
 
     def to_theirs(self, tensors: Mapping[str, Tensor], dtypes: Mapping[str, str] | None = None,
@@ -189,10 +192,11 @@ class NameMap:
         """Raise RunError naming our tensors with NaN or infinity, which spoil every answer."""
         import torch
 
+        own = self.withheld(tensors)  # a threshold may be infinite
         wrong = {
             name: int((~torch.isfinite(one)).sum())
             for name, one in tensors.items()
-            if not torch.isfinite(one).all()
+            if name not in own and not torch.isfinite(one).all()
         }
         if wrong:
             shown = ", ".join(
@@ -213,6 +217,20 @@ class NameMap:
             for name in names
             for rule in rules
             if pattern(rule.ours).fullmatch(name)
+        }
+
+    def _constants(self, wanted: Mapping[str, Shape], met: set[str]) -> dict[str, Tensor]:
+        """Return ours that theirs has no place for, as before any training."""
+        import torch
+
+        return {
+            name: torch.full(shape, rule.value)
+            for name, shape in wanted.items()
+            if name not in met
+            for rule in self.rules
+            if isinstance(rule, Withhold)
+            and rule.value is not None
+            and pattern(rule.ours).fullmatch(name)
         }
 
     # Finding the rule -----------------------------------------------------------------------------

@@ -8,12 +8,24 @@ have. ESM (Lin et al. 2023) has rotary positions and reads one text; Megatron-BE
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ..data.tokenizers.subwords import Tokenizer
 from ..messages import message
 from ..model.config import ModelConfig, StackConfig
-from .bert import ABSTENTION, THRESHOLDS, Export
 from .config_reader import differences, written_settings
+from .family import (
+    ABSTENTION,
+    FIRST_PIECE,
+    FIRST_STATE,
+    NO_CHAIN,
+    NO_MATCHES,
+    THRESHOLDS,
+    Family,
+    PublishedClass,
+    both,
+)
 from .folding import (
     table_rows,
     with_first_segment,
@@ -21,15 +33,12 @@ from .folding import (
     with_scaled_rows,
     with_temperature,
 )
-from .name_map import NameMap
-from .rules import Rename, Rule, Withhold, prefixed
+from .rules import Rename, Rule, Withhold
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 ESM, MEGATRON = "esm", "megatron-bert"
-NAMES = {ESM: "an ESM", MEGATRON: "a Megatron-BERT"}
-PREFIXES = {ESM: "esm.", MEGATRON: "bert."}
 KEYS = {  # setting -> key of config.json
     "layers": "num_hidden_layers",
     "width": "hidden_size",
@@ -42,15 +51,14 @@ KEYS = {  # setting -> key of config.json
 LEAST_SEGMENTS = 2  # of a tokenizer's pairs
 
 
-def kind_of(stack: StackConfig, is_pair: bool) -> str:
-    """Return the model_type that comes nearest to an encoder."""
-    return ESM if stack.positions == "rotary" and not is_pair else MEGATRON
+def _stack(config: ModelConfig) -> StackConfig:
+    assert config.encoder is not None and config.decoder is None, "only encoders are written"
+    return config.encoder
 
 
-def refusals(config: ModelConfig, kind: str) -> list[str]:
+def _refusals(config: ModelConfig, kind: str) -> list[str]:
     """List the settings by which an encoder is not of a model_type, with expected values."""
-    stack = config.encoder
-    assert stack is not None and config.decoder is None, "only encoder-only models are written"
+    stack = _stack(config)
     wanted: dict[str, object] = {
         "norm_placement": "pre",
         "norm": "layer",
@@ -77,18 +85,16 @@ def refusals(config: ModelConfig, kind: str) -> list[str]:
     return found + differences(config, {"output_bias": False, "tied_embeddings": True})
 
 
-def write_config(config: ModelConfig, kind: str, longest: int, end: int) -> dict[str, object]:
-    """Return the config.json of a model without `refusals`.
-
-    longest: tokens that are read at once; end: the token that also pads.
-    """
-    stack = config.encoder
-    assert stack is not None and not refusals(config, kind), "the model has settings without a key"
+def _write_config(
+    config: ModelConfig, longest: int, tokenizer: Tokenizer, kind: str
+) -> dict[str, object]:
+    """Return the config.json of a model without refusals. Its end token also pads."""
+    stack = _stack(config)
     common: dict[str, object] = {
         "model_type": kind,
         "vocab_size": config.vocabulary_size,
         **written_settings(stack, KEYS),
-        "pad_token_id": end,
+        "pad_token_id": tokenizer.end_id,
         "tie_word_embeddings": False,
         "dtype": "float32",
     }
@@ -109,31 +115,28 @@ def write_config(config: ModelConfig, kind: str, longest: int, end: int) -> dict
     }
 
 
-def prepared(
-    tensors: Mapping[str, Tensor], config: ModelConfig, kind: str, longest: int
+def _prepared(
+    tensors: Mapping[str, Tensor], config: ModelConfig, longest: int, kind: str
 ) -> dict[str, Tensor]:
     """Return our tensors as a model of that type computes with them."""
     import torch
 
-    assert config.encoder is not None, "only encoder-only models are written"
     found = with_temperature(with_scaled_rows(tensors, config))
     if kind == ESM:
         return with_first_segment(found, "encoder")
     found = with_position_table(found, config.stacks, table_rows(config.stacks, longest))
-    none = torch.zeros(LEAST_SEGMENTS, config.encoder.width)
+    none = torch.zeros(LEAST_SEGMENTS, _stack(config).width)
     return {"encoder_entrance.segments.weight": none, **found}
 
 
-def constants(config: ModelConfig, kind: str, export: Export) -> dict[str, Tensor]:
+def _esm_constants(config: ModelConfig, chosen: PublishedClass) -> dict[str, Tensor]:
     """Return tensors of theirs that hold nothing learnt, so that a load misses none."""
     import torch
 
-    if kind != ESM or config.encoder is None:
-        return {}
-    stack, prefix = config.encoder, PREFIXES[ESM] if export.prefix else ""
+    stack, prefix = _stack(config), "esm." if chosen.prefix else ""
     width, pairs = stack.width, stack.layers * stack.heads
     shapes = {"contact_head.regression.weight": (1, pairs), "contact_head.regression.bias": (1,)}
-    if not export.prefix:
+    if not chosen.prefix:
         shapes |= {"pooler.dense.weight": (width, width), "pooler.dense.bias": (width,)}
     evens = torch.arange(0, stack.size_of_head, 2, dtype=torch.float)
     angles = {"rotary_embeddings.inv_freq": stack.rotary_base ** -(evens / stack.size_of_head)}
@@ -144,34 +147,30 @@ def constants(config: ModelConfig, kind: str, export: Export) -> dict[str, Tenso
 # Names of tensors ---------------------------------------------------------------------------------
 
 
-def _both(theirs: str, ours: str) -> tuple[Rule, ...]:
-    return tuple(Rename(f"{theirs}.{part}", f"{ours}.{part}") for part in ("weight", "bias"))
-
-
 _BLOCK, _LAYER = "encoder.blocks.{i}.", "encoder.layer.{i}."
 _SHARED: tuple[Rule, ...] = (
     Rename("embeddings.word_embeddings.weight", "embedding.weight"),
-    *_both(_LAYER + "attention.self.query", _BLOCK + "self_attention.query"),
-    *_both(_LAYER + "attention.self.key", _BLOCK + "self_attention.key"),
-    *_both(_LAYER + "attention.self.value", _BLOCK + "self_attention.value"),
-    *_both(_LAYER + "attention.output.dense", _BLOCK + "self_attention.output"),
-    *_both(_LAYER + "intermediate.dense", _BLOCK + "feed_forward.inner"),
-    *_both(_LAYER + "output.dense", _BLOCK + "feed_forward.output"),
+    *both(_LAYER + "attention.self.query", _BLOCK + "self_attention.query"),
+    *both(_LAYER + "attention.self.key", _BLOCK + "self_attention.key"),
+    *both(_LAYER + "attention.self.value", _BLOCK + "self_attention.value"),
+    *both(_LAYER + "attention.output.dense", _BLOCK + "self_attention.output"),
+    *both(_LAYER + "intermediate.dense", _BLOCK + "feed_forward.inner"),
+    *both(_LAYER + "output.dense", _BLOCK + "feed_forward.output"),
 )
 BODIES: dict[str, tuple[Rule, ...]] = {
     ESM: (
         *_SHARED,
-        *_both(_LAYER + "attention.LayerNorm", _BLOCK + "self_attention_norm.before"),
-        *_both(_LAYER + "LayerNorm", _BLOCK + "feed_forward_norm.before"),
-        *_both("encoder.emb_layer_norm_after", "encoder.final_norm"),
+        *both(_LAYER + "attention.LayerNorm", _BLOCK + "self_attention_norm.before"),
+        *both(_LAYER + "LayerNorm", _BLOCK + "feed_forward_norm.before"),
+        *both("encoder.emb_layer_norm_after", "encoder.final_norm"),
     ),
     MEGATRON: (
         *_SHARED,
         Rename("embeddings.position_embeddings.weight", "encoder_entrance.positions.weight"),
         Rename("embeddings.token_type_embeddings.weight", "encoder_entrance.segments.weight"),
-        *_both(_LAYER + "attention.ln", _BLOCK + "self_attention_norm.before"),
-        *_both(_LAYER + "ln", _BLOCK + "feed_forward_norm.before"),
-        *_both("encoder.ln", "encoder.final_norm"),
+        *both(_LAYER + "attention.ln", _BLOCK + "self_attention_norm.before"),
+        *both(_LAYER + "ln", _BLOCK + "feed_forward_norm.before"),
+        *both("encoder.ln", "encoder.final_norm"),
     ),
 }
 _UNUSED_OUTPUT = Withhold("output.weight", "the task reads texts and writes none")
@@ -179,59 +178,88 @@ _CALIBRATION: tuple[Rule, ...] = (
     Withhold("head.temperature", "which its logits are divided by already"),
     THRESHOLDS,
 )
-_FIRST = {"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0}
-_TAGS = {"pooling": "first", "bigrams": 0}
-EXPORTS: dict[tuple[str, str], Export] = {
-    (ESM, "pooling"): Export(architecture="EsmModel", prefix=False, rules=()),
-    (ESM, "masked-tokens"): Export(
+_ESM_CLASSES = (
+    PublishedClass(
         architecture="EsmForMaskedLM",
+        head="masked-tokens",
         rules=(
-            *_both("lm_head.dense", "head.transform"),
-            *_both("lm_head.layer_norm", "head.norm"),
+            *both("lm_head.dense", "head.transform"),
+            *both("lm_head.layer_norm", "head.norm"),
             Rename("lm_head.bias", "head.bias"),
             Rename("lm_head.decoder.weight", "output.weight"),
         ),
     ),
-    (ESM, "classifier"): Export(
+    PublishedClass(
         architecture="EsmForSequenceClassification",
+        head="classifier",
         rules=(
-            *_both("classifier.dense", "head.dense"),
-            *_both("classifier.out_proj", "head.project"),
+            *both("classifier.dense", "head.dense"),
+            *both("classifier.out_proj", "head.project"),
             *_CALIBRATION,
+            _UNUSED_OUTPUT,
         ),
-        options=_FIRST,
+        options=FIRST_STATE,
     ),
-    (ESM, "tagger"): Export(
+    PublishedClass(
         architecture="EsmForTokenClassification",
-        rules=_both("classifier", "head.output"),
-        options=_TAGS,
-        without={"decoding": "crf"},
+        head="tagger",
+        rules=(*both("classifier", "head.output"), _UNUSED_OUTPUT),
+        options=FIRST_PIECE,
+        without=NO_CHAIN,
     ),
-    (MEGATRON, "classifier"): Export(
+    PublishedClass(architecture="EsmModel", head="pooling", prefix=False, rules=(_UNUSED_OUTPUT,)),
+)
+_MEGATRON_CLASSES = (
+    PublishedClass(
         architecture="MegatronBertForSequenceClassification",
-        rules=(
-            *_both("bert.pooler.dense", "head.dense"),
-            *_both("classifier", "head.project"),
-            *_CALIBRATION,
-        ),
-        options=_FIRST,
+        head="classifier",
+        body=both("pooler.dense", "head.dense"),
+        rules=(*both("classifier", "head.project"), *_CALIBRATION, _UNUSED_OUTPUT),
+        options=FIRST_STATE,
     ),
-    (MEGATRON, "tagger"): Export(
+    PublishedClass(
         architecture="MegatronBertForTokenClassification",
-        rules=_both("classifier", "head.output"),
-        options=_TAGS,
-        without={"decoding": "crf"},
+        head="tagger",
+        rules=(*both("classifier", "head.output"), _UNUSED_OUTPUT),
+        options=FIRST_PIECE,
+        without=NO_CHAIN,
     ),
-    (MEGATRON, "span"): Export(
+    PublishedClass(
         architecture="MegatronBertForQuestionAnswering",
-        rules=(*_both("qa_outputs", "head.span"), *ABSTENTION),
-        without={"match_feature": True},
+        head="span",
+        rules=(*both("qa_outputs", "head.span"), *ABSTENTION, _UNUSED_OUTPUT),
+        without=NO_MATCHES,
     ),
-}
+)
 
 
-def export_map(kind: str, export: Export) -> NameMap:
-    """Return the rules that write a run."""
-    body = prefixed(PREFIXES[kind] if export.prefix else "", BODIES[kind])
-    writes = any("output.weight" in rule.parts for rule in export.rules if isinstance(rule, Rename))
-    return NameMap((*body, *export.rules, *(() if writes else (_UNUSED_OUTPUT,))))
+def _body(config: ModelConfig, kind: str) -> tuple[Rule, ...]:
+    return BODIES[kind]
+
+
+PLAIN = Family(
+    name="an ESM",
+    kinds=(ESM,),
+    architecture="encoder",
+    preset="encoder-small",
+    prefix="esm.",
+    classes=_ESM_CLASSES,
+    refusals=partial(_refusals, kind=ESM),
+    write_config=partial(_write_config, kind=ESM),
+    body=partial(_body, kind=ESM),
+    prepared=partial(_prepared, kind=ESM),
+    constants=_esm_constants,
+)
+PAIRS = Family(
+    name="a Megatron-BERT",
+    kinds=(MEGATRON,),
+    architecture="encoder",
+    preset="encoder-small",
+    prefix="bert.",
+    classes=_MEGATRON_CLASSES,
+    refusals=partial(_refusals, kind=MEGATRON),
+    write_config=partial(_write_config, kind=MEGATRON),
+    body=partial(_body, kind=MEGATRON),
+    has_segments=True,
+    prepared=partial(_prepared, kind=MEGATRON),
+)

@@ -99,10 +99,11 @@ class Ignore:
 
 @dataclass(frozen=True)
 class Withhold:
-    """Withhold a tensor of ours that has no place in theirs. A load never fills it."""
+    """Withhold a tensor of ours that has no place in theirs. A load fills it with `value`."""
 
     ours: str
     reason: str
+    value: float | bool | None = None  # None: a load must not need it
 
 
 Rule = Rename | Split | Tie | Ignore | Withhold

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..data.tokenizers.subwords import Tokenizer
 from ..model.config import ModelConfig
 from .config_reader import FamilySettingsWithBias, differences, written_settings
+from .family import Family, PublishedClass, both
 from .folding import with_scaled_rows
-from .name_map import NameMap
-from .rules import Rename, Rule, Tie, prefixed
+from .rules import Rename, Rule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,10 +56,10 @@ def is_tied(config: ModelConfig) -> bool:
     return config.tied_embeddings and not config.embedding_scale
 
 
-def write_config(config: ModelConfig, context: int) -> dict[str, object]:
+def write_config(config: ModelConfig, longest: int, tokenizer: Tokenizer) -> dict[str, object]:
     """Return the config.json of a model without `refusals`.
 
-    context: the number of tokens that it was trained to read.
+    longest: the number of tokens that it was trained to read.
     """
     stack = config.decoder
     assert stack is not None and not refusals(config), "the model has settings without a key"
@@ -68,7 +69,7 @@ def write_config(config: ModelConfig, context: int) -> dict[str, object]:
         **written_settings(stack, KEYS),
         "num_key_value_heads": stack.key_heads or stack.heads,
         "embedding_dropout": stack.dropout,
-        "max_position_embeddings": max(context, stack.max_positions),
+        "max_position_embeddings": max(longest, stack.max_positions),
         "rope_parameters": {"rope_theta": stack.rotary_base, "rope_type": "default"},
         "sliding_window": None,
         "tie_word_embeddings": is_tied(config),
@@ -76,7 +77,7 @@ def write_config(config: ModelConfig, context: int) -> dict[str, object]:
     }
 
 
-def prepared(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+def prepared(tensors: Mapping[str, Tensor], config: ModelConfig, longest: int) -> dict[str, Tensor]:
     """Return our tensors as StarCoder2 computes with them: it has no scale of embeddings."""
     return dict(tensors) if is_tied(config) else with_scaled_rows(tensors, config)
 
@@ -86,29 +87,36 @@ def prepared(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Te
 _BLOCK = "decoder.blocks.{i}."
 
 
-def _both(theirs: str, ours: str) -> tuple[Rule, ...]:
-    return tuple(Rename(f"{theirs}.{part}", f"{ours}.{part}") for part in ("weight", "bias"))
-
-
 BODY: tuple[Rule, ...] = (
     Rename("embed_tokens.weight", "embedding.weight"),
-    *_both("layers.{i}.input_layernorm", _BLOCK + "self_attention_norm.before"),
-    *_both("layers.{i}.self_attn.q_proj", _BLOCK + "self_attention.query"),
-    *_both("layers.{i}.self_attn.k_proj", _BLOCK + "self_attention.key"),
-    *_both("layers.{i}.self_attn.v_proj", _BLOCK + "self_attention.value"),
-    *_both("layers.{i}.self_attn.o_proj", _BLOCK + "self_attention.output"),
-    *_both("layers.{i}.post_attention_layernorm", _BLOCK + "feed_forward_norm.before"),
-    *_both("layers.{i}.mlp.c_fc", _BLOCK + "feed_forward.inner"),
-    *_both("layers.{i}.mlp.c_proj", _BLOCK + "feed_forward.output"),
-    *_both("norm", "decoder.final_norm"),
+    *both("layers.{i}.input_layernorm", _BLOCK + "self_attention_norm.before"),
+    *both("layers.{i}.self_attn.q_proj", _BLOCK + "self_attention.query"),
+    *both("layers.{i}.self_attn.k_proj", _BLOCK + "self_attention.key"),
+    *both("layers.{i}.self_attn.v_proj", _BLOCK + "self_attention.value"),
+    *both("layers.{i}.self_attn.o_proj", _BLOCK + "self_attention.output"),
+    *both("layers.{i}.post_attention_layernorm", _BLOCK + "feed_forward_norm.before"),
+    *both("layers.{i}.mlp.c_fc", _BLOCK + "feed_forward.inner"),
+    *both("layers.{i}.mlp.c_proj", _BLOCK + "feed_forward.output"),
+    *both("norm", "decoder.final_norm"),
 )
 
 
-def export_map(tied: bool) -> NameMap:
-    """Return the rules that write a run as Starcoder2ForCausalLM."""
-    head = (
-        Tie("lm_head.weight", f"{PREFIX}embed_tokens.weight")
-        if tied
-        else Rename("lm_head.weight", "output.weight")
-    )
-    return NameMap((*prefixed(PREFIX, BODY), head))
+def body(config: ModelConfig) -> tuple[Rule, ...]:
+    """Return the rules of the body: the embedding and the blocks."""
+    return BODY
+
+
+FAMILY = Family(
+    name="a StarCoder2",
+    kinds=(KIND,),
+    architecture="decoder",
+    preset="decoder-small",
+    prefix=PREFIX,
+    classes=(PublishedClass(architecture=ARCHITECTURE, head="tokens"),),
+    refusals=refusals,
+    write_config=write_config,
+    body=body,
+    output=("lm_head.weight", "embed_tokens.weight"),
+    is_tied=is_tied,
+    prepared=prepared,
+)

@@ -39,8 +39,10 @@ def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(ClassificationOptions, values)
     kind, given = options.learn, asdict(options)
-    if options.class_weights is None:  # config.json stays as it was before there were weights
+    if options.class_weights is None:  # config.json stays as it was before these options
         del given["class_weights"]
+    if options.activation == "tanh":
+        del given["activation"]
     return Task(
         spec=SPEC,
         options=given,
@@ -186,6 +188,7 @@ def head(config: AnyConfig, labels: Labels, options: ClassificationOptions = DEF
         labels.get("labels", []),
         pooling=options.pooling,
         hidden=options.hidden,
+        activation=options.activation,
         shortcut=options.shortcut,
         bigrams=options.bigrams,
         drop=options.dropout,

@@ -51,7 +51,9 @@ class ClassificationOptions:
     # size of a table of hashed weights for pairs of neighbouring tokens, say 65536: helps with few
     # texts
     bigrams: Bigrams = 0
-    hidden: bool = False  # a dense layer with tanh before the outputs
+    hidden: bool = False  # a dense layer before the outputs
+    # activation of that layer: "tanh" as in BERT, or that of another published classifier
+    activation: Literal["tanh", "relu", "gelu", "gelu_tanh", "silu"] = "tanh"
     dropout: ShareOrOff = 0.1  # dropout in the head; that of the model is set in the table `model`
     # probability that a token is left out of a training text, drawn anew in every epoch
     token_dropout: ShareOrOff = 0.0

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..interface import AnyNetwork
 from ..layout import PackedLayout
-from ..linear import Linear
+from ..linear import ACTIVATIONS, Linear
 from ..ops.dropout import DropoutRng, dropout
 from .tokens import ZERO_INIT_GAIN, initialize, pair_weights, rows_of
 
@@ -26,7 +26,7 @@ class ClassOutput(NamedTuple):
 
 
 class Classifier(nn.Module):
-    """Compute pooled states -> dropout -> (dense, tanh) -> dropout -> C outputs.
+    """Compute pooled states -> dropout -> (dense, activation) -> dropout -> C outputs.
 
     The buffers temperature (1,) and thresholds (C,) are set from development data after training
     (`tasks/calibration.py`); importance (V,) weights rare tokens (Salton & Buckley 1988) and is set
@@ -38,7 +38,8 @@ class Classifier(nn.Module):
         pooling: "mean" over all tokens; "first" token (Devlin et al. 2018); "max" over all tokens
             (Collobert et al. 2011, section 3.3.2); or "compare" for two texts, which gives the
             mean-pooled u and v, |u - v| and u * v (Conneau et al. 2017, section 3.2).
-        hidden: Add a dense layer with tanh.
+        hidden: Add a dense layer.
+        activation: Of that layer: "tanh" (Devlin et al. 2018) or a key of `linear.ACTIVATIONS`.
         shortcut: Also pool the token embeddings (a bag of words, Joulin et al. 2017, section 2).
             For "compare", also add two similarities directly to the outputs: the cosines of the
             pooled embeddings, and of the bags of tokens weighted by importance.
@@ -60,6 +61,7 @@ class Classifier(nn.Module):
         *,
         pooling: Pooling = "mean",
         hidden: bool = False,
+        activation: str = "tanh",
         shortcut: bool = False,
         bigrams: int = 0,
         drop: float = 0.1,
@@ -77,6 +79,7 @@ class Classifier(nn.Module):
         overlap = shortcut and pooling == "compare"
         inputs, outputs = width * PARTS[pooling] * (2 if shortcut else 1), max(1, len(names))
         self.dense = Linear(inputs, width) if hidden else None
+        self.activate = torch.tanh if activation == "tanh" else ACTIVATIONS[activation]
         self.project = Linear(width if hidden else inputs, outputs)
         self.overlap = Linear(OVERLAPS, outputs, bias=False) if overlap else None
         self.bigrams = nn.Parameter(torch.empty(bigrams, outputs)) if bigrams else None
@@ -111,7 +114,7 @@ class Classifier(nn.Module):
             likeness = self._overlaps(words, rows, inputs)
         x = dropout(pooled, self.drop, rng)
         if self.dense is not None:
-            x = dropout(torch.tanh(self.dense(x)), self.drop, rng)
+            x = dropout(self.activate(self.dense(x)), self.drop, rng)
         logits = self.project(x).float()
         if self.overlap is not None and likeness is not None:
             logits = logits + self.overlap(likeness)

@@ -1,0 +1,23 @@
+"""List the families of published models. A new one is a module and a line here."""
+
+from __future__ import annotations
+
+from . import bert, distilbert, gpt2, llama, marian, pre_norm, starcoder2
+from .family import Family
+
+FAMILIES: tuple[Family, ...] = (
+    bert.FAMILY,
+    distilbert.FAMILY,
+    pre_norm.PLAIN,
+    pre_norm.PAIRS,
+    gpt2.FAMILY,
+    llama.FAMILY,
+    starcoder2.FAMILY,
+    marian.FAMILY,
+    marian.PRE_NORM,
+)
+# by model_type, those that are read
+READ: dict[str, Family] = {
+    kind: one for one in FAMILIES if one.read_config is not None for kind in one.kinds
+}
+BY_KIND: dict[str, Family] = {kind: one for one in FAMILIES for kind in one.kinds}
