@@ -11,7 +11,7 @@ import torch
 from test_transformer import DIALS, SMALL, make
 
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
-from triptych.model.dials import misfit, pattern, written
+from triptych.model.dials import SET_ONLY, misfit, pattern, written
 from triptych.model.masks import CAUSAL
 from triptych.model.transformer import Transformer
 from triptych.runs.files import model_config
@@ -35,9 +35,9 @@ def test_what_is_written_is_read_again(dials: str) -> None:
 def test_dials_that_are_not_set_are_not_written() -> None:
     config = ModelConfig(decoder=StackConfig())
     names = {field.name for field in dataclasses.fields(StackConfig)}
-    new = {"head_width", "attention_biases", "attention_window", "by_block"}
     values = written(config)
-    assert set(values["decoder"]) == names - new and values["decoder"]["key_heads"] is None
+    assert set(values["decoder"]) == names - set(SET_ONLY)
+    assert values["decoder"]["key_heads"] is None and "output_scale" not in values
     assert list(values["decoder"])[-1] == "inner_dropout"
     assert written(RecurrentConfig()) == dataclasses.asdict(RecurrentConfig())
 
@@ -55,6 +55,7 @@ def test_dials_that_are_not_set_are_not_written() -> None:
         ({"by_block": {"gated": [1]}}, "holds 1, which gated cannot be"),
         ({"by_block": {"activation": ["tanh"]}}, "holds 'tanh', which activation cannot be"),
         ({"by_block": {"key_heads": [4, 3]}}, "a multiple of key_heads 3"),
+        ({"first_position": 1024}, "past the table's 1024 rows"),
         ({"attention_biases": [True]}, "true or false four times"),
         ({"attention_biases": [True, True, True, None]}, "true or false four times"),
     ],

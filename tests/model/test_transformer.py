@@ -60,6 +60,20 @@ DIALS: dict[str, dict] = {
         },
     },
     "window-and-bias": {"positions": "alibi", "attention_window": 3},
+    "roberta": {"positions": "learned", "max_positions": 12, "first_position": 2},
+    "marian": {"sinusoids": "halves", "feed_forward_bias": False},
+    "m2m100": {"sinusoids": "fairseq", "first_position": 2, "norm_placement": "pre"},
+    "qwen3": {
+        "query_key_norm": "head",
+        "norm": "rms",
+        "norm_placement": "pre",
+        "positions": "rotary",
+        "key_heads": 2,
+        "bias": False,
+        "feed_forward_bias": True,
+    },
+    "olmo2": {"query_key_norm": "whole", "norm_placement": "branch", "key_heads": 2},
+    "both-norms": {"norm_placement": "both", "attention_scale": 0.7, "norm": "rms"},
 }
 ARCHITECTURES = ["encoder", "decoder", "both"]
 

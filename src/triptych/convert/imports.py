@@ -259,7 +259,7 @@ def _writing(task: str | None) -> str:
 
 def _context(config: ModelConfig) -> dict[str, object]:
     assert config.decoder is not None, "a decoder-only model has a decoder"
-    return {"context": config.decoder.max_positions}
+    return {"context": config.decoder.usable_positions}
 
 
 def open_origin(path: str | Path, task: str) -> Run:

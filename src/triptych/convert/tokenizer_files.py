@@ -106,7 +106,7 @@ def _tokenizer_config(
         imported = isinstance(tokenizer, ImportedTokenizer)
         values |= {"cls_token": begin, "sep_token": end}
         values["pad_token"] = "[PAD]" if imported and tokenizer.holds("[PAD]") else end
-        values["model_max_length"] = model.encoder.max_positions
+        values["model_max_length"] = model.encoder.usable_positions
         values["model_input_names"] = [
             "input_ids",
             "attention_mask",

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 from ..errors import RunError, brief
 from ..messages import message
 from ..model.config import Activation, ModelConfig, Positions, StackConfig
-from ..model.dials import SET_ONLY
+from ..model.dials import unset
 
 Kind = type[str] | type[int] | tuple[type[int], type[float]]
 TINY = sys.float_info.min  # the least value above 0
@@ -159,8 +159,8 @@ def differences(
 
     Dials that few families have must be unset, unless they are in `wanted`, or it is given `alone`.
     """
-    if isinstance(values, StackConfig) and not alone:
-        wanted = {**dict.fromkeys(SET_ONLY), **wanted}
+    if not alone:
+        wanted = {**unset(values), **wanted}
     return [
         message(
             "{key} is {value} instead of {wanted}",

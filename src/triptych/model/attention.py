@@ -13,6 +13,7 @@ from .interface import KeyCache
 from .layout import PackedLayout
 from .linear import Linear, Product, join, prepack_joined
 from .masks import FULL, Mask
+from .normalization import head_norm, normed_heads
 from .ops import attention as ops
 from .ops.attention import CachedKeys
 from .ops.dropout import DropoutRng
@@ -76,7 +77,7 @@ class Attention(nn.Module):
         self.head_width = config.size_of_head  # E
         self.mask, self.has_memory = mask, memory_width is not None
         self.mask_number = 0  # index of this mask in the stack
-        self.scale: float | None = None  # None: 1 / sqrt(E)
+        self.scale = config.attention_scale  # None: 1 / sqrt(E)
         source, queries = memory_width or config.width, self.heads * self.head_width
         keys = self.key_heads * self.head_width
         bias = config.attention_biases or 4 * [config.bias]
@@ -84,11 +85,13 @@ class Attention(nn.Module):
         self.key = Linear(source, keys, bias[1])
         self.value = Linear(source, keys, bias[2])
         self.output = Linear(queries, config.width, bias[3])
+        self.query_norm = head_norm(config, self.heads)
+        self.key_norm = head_norm(config, self.key_heads)
         self.dropout = config.attention_dropout
         self.prepacked_self: PrepackedLinear | None = None
 
     def forward(self, x: Tensor, context: Context, residual: Tensor | None = None) -> Tensor:
-        """Map x (N, D) -> (N, D), or (K, D) of selected rows, plus `residual`."""
+        """Map x (N, D) -> (N, D), or (K, D) of selected rows, plus `residual` of the same shape."""
         cache, selected = context.cache, context.selected_rows
         layout = key_layout = context.layout
         bias = None if self.has_memory else context.bias
@@ -97,7 +100,7 @@ class Attention(nn.Module):
             query, keys, layout, bias = self._of_selected(x, context, selected)
         elif not self.has_memory:
             product = self.joined(x) if cache is None else cache.joined(context.layer, self, x)
-            query = product(x).view(x.shape[0], -1, self.head_width)  # (N, H + 2K, E)
+            query = self._normed(product(x).view(x.shape[0], -1, self.head_width))  # (N, H + 2K, E)
             if context.angles is not None:
                 query = rotate(query, context.angles, self.heads + self.key_heads)
             if cache is not None:
@@ -106,12 +109,10 @@ class Attention(nn.Module):
                 held = cache.append(context.layer, *new)
                 keys = CachedKeys(held[0], held[1], context.slot_biases[self.mask_number])
         else:
-            query = self.query(x).view(x.shape[0], self.heads, self.head_width)
+            query = self.queries(x)
             if cache is None:
                 assert context.memory is not None, "cross-attention needs a memory"
-                keys = self.joined(context.memory, without_query=True)(context.memory)
-                keys = keys.view(keys.shape[0], -1, self.head_width)  # (M, 2K, E)
-                key_layout = context.memory_layout
+                keys, key_layout = self.keys_of(context.memory), context.memory_layout
             else:
                 query = query.view(*context.shape, self.heads, self.head_width)
                 keys = cache.cross_keys(context.layer)
@@ -124,8 +125,6 @@ class Attention(nn.Module):
                 context.weights.append(self.plain(*scored)[1])
             attend = self.packed or ops.BY_DEVICE.get(x.device.type, ops.attention)
             mixed = attend(*scored, self.dropout, context.rng)
-        if selected is not None and residual is not None:
-            residual = residual.index_select(0, selected)
         return self.output(mixed.reshape(-1, self.heads * self.head_width), residual=residual)
 
     def _of_selected(
@@ -133,8 +132,7 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, Tensor, PackedLayout, Tensor | None]:
         """Return queries of selected rows (K,), keys of all rows, the queries' layout and bias."""
         assert context.layout is not None, "rows are selected from packed rows"
-        query = self.query(x.index_select(0, selected)).view(-1, self.heads, self.head_width)
-        keys = self.joined(x, without_query=True)(x).view(x.shape[0], -1, self.head_width)
+        query, keys = self.queries(x.index_select(0, selected)), self.keys_of(x)
         layout, bias = context.layout.some(selected), context.bias
         if (angles := context.angles) is not None:
             query = rotate(query, (angles[0][selected], angles[1][selected]))
@@ -142,6 +140,27 @@ class Attention(nn.Module):
         if bias is not None:  # (1, H, T, S) -> (B, H, selected T, S)
             bias = bias[0][:, layout.grid].transpose(0, 1)
         return query, keys, layout, bias
+
+    def queries(self, x: Tensor) -> Tensor:
+        """Map x (N, D) -> queries (N, H, E)."""
+        query = self.query(x).view(x.shape[0], self.heads, self.head_width)
+        return normed_heads(self.query_norm, query)
+
+    def keys_of(self, x: Tensor) -> Tensor:
+        """Map x (M, D), a memory or rows themselves -> keys and values (M, 2K, E)."""
+        both = self.joined(x, without_query=True)(x).view(x.shape[0], -1, self.head_width)
+        if self.key_norm is None:
+            return both
+        keys, values = both.chunk(2, 1)
+        return torch.cat((normed_heads(self.key_norm, keys), values), 1)
+
+    def _normed(self, x: Tensor) -> Tensor:
+        """Normalise the queries and keys of x (N, H + 2K, E), if they have norms."""
+        if self.query_norm is None:
+            return x
+        query, key, value = torch.split(x, [self.heads, self.key_heads, self.key_heads], 1)
+        query, key = normed_heads(self.query_norm, query), normed_heads(self.key_norm, key)
+        return torch.cat((query, key, value), 1)
 
     def joined(self, x: Tensor, without_query: bool = False) -> Product:
         """Return the joined projection to query, key and value, or to key and value."""

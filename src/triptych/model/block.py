@@ -38,25 +38,26 @@ class Block(nn.Module):
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """Map x (N, D) -> (N, D), or (K, D) of selected rows; the others are not computed."""
         rng, selected, branch = context.rng, context.selected_rows, self.self_attention_norm
-        y = self.self_attention(branch.before(x), context, x if rng is None else None)
-        x = branch(x if selected is None or rng is None else x.index_select(0, selected), y, rng)
+        read = branch.before(x)  # (N, D)
+        x = x if selected is None else x.index_select(0, selected)  # (K, D)
+        y = self.self_attention(read, context, branch.residual(x, rng))
+        x = branch(x, y, rng)
         branch = self.cross_attention_norm
         if branch is not None and self.cross_attention is not None:
-            y = self.cross_attention(branch.before(x), context, x if rng is None else None)
+            y = self.cross_attention(branch.before(x), context, branch.residual(x, rng))
             x = branch(x, y, rng)
         branch = self.feed_forward_norm
-        y = self.feed_forward(branch.before(x), rng, x if rng is None else None)
+        y = self.feed_forward(branch.before(x), rng, branch.residual(x, rng))
         return branch(x, y, rng)
 
     def memory_keys(self, memory: Tensor) -> Tensor:
         """Map a memory (M, D) -> its keys and values (M, 2K, E), for a cache."""
         assert self.cross_attention is not None, "this decoder has no cross-attention"
-        keys = self.cross_attention.joined(memory, without_query=True)(memory)
-        return keys.view(memory.shape[0], -1, self.cross_attention.head_width)
+        return self.cross_attention.keys_of(memory)
 
 
 class Stack(nn.Module):
-    """Run the blocks of one side, and the final norm of pre-norm."""
+    """Run the blocks of one side, and the final norm of all but post-norm."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Stack(nn.Module):
             Block(config.of_block(layer), is_causal, memory_width, attention)
             for layer in range(config.layers)
         )
-        self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
+        self.final_norm = nn.Identity() if config.norm_placement == "post" else norm(config)
         is_rotary = config.positions == "rotary"
         self.rotary = Rotary(config.size_of_head, config.rotary_base) if is_rotary else None
         self.position_bias = position_bias(config, is_causal)

@@ -38,8 +38,9 @@ class StackConfig:
     gated: bool = False  # gated feed-forward (Shazeer 2020)
     # rms: without subtracting the mean (Zhang & Sennrich 2019)
     norm: Literal["layer", "rms"] = "layer"
-    # post as in 2017; pre (Xiong et al. 2020) trains more stably
-    norm_placement: Literal["post", "pre"] = "post"
+    # post as in 2017; pre (Xiong et al. 2020) trains more stably; both: before each part and after
+    # it, before the sum (Gemma 2); branch: only the latter (OLMo 2)
+    norm_placement: Literal["post", "pre", "both", "branch"] = "post"
     norm_epsilon: Positive = 1e-5  # added to the variance, to avoid division by 0
     bias: bool = True  # biases of linear layers; LLaMA has none
     # fixed (2017, section 3.5), a learned table, rotated queries and keys (Su et al. 2021), or
@@ -61,8 +62,24 @@ class StackConfig:
     # tokens that a query of a decoder sees, itself and those before (Mistral); in an encoder, half
     # of them on either side (ModernBERT)
     attention_window: Count | None = None
+    # row of the positions that the first token reads (RoBERTa, OPT, BART, M2M100: 2)
+    first_position: Annotated[int, Ge(0)] = 0
+    # sines in even columns and cosines in odd ones (2017), or in two halves (Marian, Pegasus);
+    # fairseq: halves of D/2 frequencies from 1 to 1/10000, both included (M2M100)
+    sinusoids: Literal["interleaved", "halves", "fairseq"] = "interleaved"
+    # factor of the scores of attention if it is not 1 / sqrt(width of a head) (T5: 1)
+    attention_scale: Positive | None = None
+    # biases of the feed-forward network, if they differ from `bias` (GPT-J)
+    feed_forward_bias: bool | None = None
+    # a norm of queries and keys: of each head (Qwen3, Gemma 3), or of all at once (OLMo 2)
+    query_key_norm: Literal["head", "whole"] | None = None
     # values that blocks take in turn, by key: {"attention_window": [4096, None]} (Gemma 2)
     by_block: dict[str, list[Any]] | None = None
+
+    @property
+    def usable_positions(self) -> int:
+        """Return the number of rows of the learned table that tokens can read."""
+        return self.max_positions - self.first_position
 
     @property
     def size_of_head(self) -> int:
@@ -97,6 +114,8 @@ class ModelConfig:
     tied_embeddings: bool = True
     embedding_scale: bool = True  # multiply embeddings by sqrt(width) (2017, section 3.4)
     output_bias: bool = False  # one number for each entry of the vocabulary, added to its logit
+    # factor of the states before the output projection (T5: width ** -0.5)
+    output_scale: Positive | None = None
 
     @property
     def stacks(self) -> dict[str, StackConfig]:
@@ -114,7 +133,7 @@ class ModelConfig:
     def context(self, side: Side) -> int | None:
         """Return how many positions the model has for a side; None: unlimited."""
         stack = self.encoder if side == "source" else self.decoder
-        return stack.max_positions if stack and stack.positions == "learned" else None
+        return stack.usable_positions if stack and stack.positions == "learned" else None
 
 
 AnyConfig = ModelConfig | RecurrentConfig

@@ -16,6 +16,12 @@ SET_ONLY = (
     "attention_biases",
     "attention_window",
     "by_block",
+    "first_position",
+    "sinusoids",
+    "attention_scale",
+    "feed_forward_bias",
+    "query_key_norm",
+    "output_scale",
 )
 LONGEST_PATTERN = 10_000
 RELATIVE_BUCKETS, RELATIVE_FARTHEST = 32, 128  # as in all published T5 models
@@ -25,14 +31,31 @@ BY_BLOCK = ("inner_width", "activation", "gated", "key_heads", "attention_window
 def written(config: AnyConfig) -> dict[str, Any]:
     """Return the values of a configuration as config.json holds them."""
     values = dataclasses.asdict(config)
+    if not config.stacks:
+        return values
     for side, stack in config.stacks.items():
-        unset = {key for key in SET_ONLY if getattr(stack, key) is None}
-        values[side] = {key: value for key, value in values[side].items() if key not in unset}
-    return values
+        values[side] = _set(values[side], unset(stack))
+    return _set(values, unset(config))
+
+
+def unset(config: AnyConfig | StackConfig) -> dict[str, Any]:
+    """Return the defaults of those values that are written only if set."""
+    return {one.name: one.default for one in dataclasses.fields(config) if one.name in SET_ONLY}
+
+
+def _set(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value for key, value in values.items() if key not in defaults or value != defaults[key]
+    }
 
 
 def misfit(stack: StackConfig) -> str | None:
     """Return why the values of a stack do not fit, as a sentence without a full stop, or None."""
+    if stack.first_position >= stack.max_positions:
+        return (
+            f"first_position is {stack.first_position}, past the table's {stack.max_positions} "
+            "rows (max_positions)"
+        )
     biases = stack.attention_biases
     if biases is not None and [type(one) for one in biases] != 4 * [bool]:
         return f"attention_biases is {biases!r}; it must be true or false four times"

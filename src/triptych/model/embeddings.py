@@ -34,9 +34,10 @@ class InputEmbedding(nn.Module):
         self.scale = math.sqrt(config.width) if scaled else 1.0
         self.positions: Sinusoidal | Learned | None = None  # attention applies the other kinds
         if config.positions == "sinusoidal":
-            self.positions = Sinusoidal(config.width)
+            self.positions = Sinusoidal(config.width, config.sinusoids)
         elif config.positions == "learned":
             self.positions = Learned(config.max_positions, config.width)
+        self.first_position = config.first_position
         self.segments = Learned(config.segments, config.width) if config.segments else None
         self.norm = norm(config) if config.embedding_norm else nn.Identity()
         self.dropout = config.dropout
@@ -52,6 +53,8 @@ class InputEmbedding(nn.Module):
         """Map vectors (..., D), positions (...), segments (...; None: all 0) -> (..., D)."""
         x = vectors if self.scale == 1.0 else vectors * self.scale
         if self.positions is not None:
+            if self.first_position:
+                positions = positions + self.first_position
             x = x + self.positions(positions)
         if self.segments is not None:
             x = x + (self.segments.weight[0] if segments is None else self.segments(segments))

@@ -17,9 +17,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
-        self.inner = Linear(config.width, config.inner_width, config.bias)
-        self.output = Linear(config.inner_width, config.width, config.bias)
-        self.gate = Linear(config.width, config.inner_width, config.bias) if config.gated else None
+        bias = config.bias if config.feed_forward_bias is None else config.feed_forward_bias
+        self.inner = Linear(config.width, config.inner_width, bias)
+        self.output = Linear(config.inner_width, config.width, bias)
+        self.gate = Linear(config.width, config.inner_width, bias) if config.gated else None
         self.activation = config.activation
         self.dropout = config.inner_dropout
 

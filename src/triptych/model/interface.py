@@ -127,6 +127,10 @@ class Network(Model[State], Protocol[State]):
         """Return weight (V, D) and bias (V,) of the vocabulary projection."""
         ...
 
+    def to_output(self, states: Tensor) -> Tensor:
+        """Map states (..., D) to what the vocabulary projection multiplies."""
+        ...
+
     def project(self, states: Tensor) -> Tensor:
         """Map states (..., D) -> logits (..., V)."""
         ...

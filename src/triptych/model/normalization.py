@@ -1,7 +1,7 @@
 """Norms with fp32 parameters and statistics, and their places around each part of a block.
 
-Each part is a residual branch with a norm before and one after, either of which may be the
-identity. So post-norm (2017) and pre-norm (Xiong et al. 2020) share one forward.
+Each part is a residual branch with a norm before it, one of its result and one of the sum, each of
+which may be missing. So post-norm (2017) and pre-norm (Xiong et al. 2020) share one forward.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class LayerNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
-        self.epsilon = epsilon
+        self.width, self.epsilon = width, epsilon
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight, self.bias
@@ -36,7 +36,7 @@ class RMSNorm(nn.Module):
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
-        self.epsilon = epsilon
+        self.width, self.epsilon = width, epsilon
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x.float()
@@ -47,24 +47,44 @@ class RMSNorm(nn.Module):
         ).to(x.dtype)
 
 
-def norm(config: StackConfig) -> nn.Module:
-    """Build the norm that a configuration asks for."""
-    return (LayerNorm if config.norm == "layer" else RMSNorm)(config.width, config.norm_epsilon)
+Norm = LayerNorm | RMSNorm
+
+
+def norm(config: StackConfig, width: int | None = None) -> Norm:
+    """Build the norm that a configuration asks for, of the states or of another width."""
+    kind = LayerNorm if config.norm == "layer" else RMSNorm
+    return kind(width or config.width, config.norm_epsilon)
+
+
+def head_norm(config: StackConfig, heads: int) -> Norm | None:
+    """Build the norm of the queries or the keys, if there is one."""
+    if config.query_key_norm is None:
+        return None
+    return norm(config, config.size_of_head * (heads if config.query_key_norm == "whole" else 1))
+
+
+def normed_heads(norm: Norm | None, x: Tensor) -> Tensor:
+    """Normalise heads (N, heads, E), each for itself or all at once, by the width of the norm."""
+    return x if norm is None else norm(x.reshape(x.shape[0], -1, norm.width)).view(x.shape)
 
 
 class ResidualBranch(nn.Module):
-    """Wrap one part of a block: after(x + dropout(part(before(x))))."""
+    """Wrap one part of a block: after(x + dropout(branch(part(before(x)))))."""
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
-        pre = config.norm_placement == "pre"
-        self.before = norm(config) if pre else nn.Identity()
-        self.after = nn.Identity() if pre else norm(config)
+        place = config.norm_placement
+        self.before = norm(config) if place in ("pre", "both") else nn.Identity()
+        self.branch = norm(config) if place in ("branch", "both") else None
+        self.after = norm(config) if place == "post" else nn.Identity()
         self.dropout = config.dropout
 
-    def forward(self, residual: Tensor, y: Tensor, rng: DropoutRng | None) -> Tensor:
-        """Return after(residual + dropout(y)) for residual and y (N, D).
+    def residual(self, x: Tensor, rng: DropoutRng | None) -> Tensor | None:
+        """Return the residual if the part is to add it, in one pass with its last product."""
+        return x if rng is None and self.branch is None else None
 
-        Without `rng` the part has already added the residual, in one pass with its last product.
-        """
-        return self.after(y if rng is None else dropout(y, self.dropout, rng, residual))
+    def forward(self, x: Tensor, y: Tensor, rng: DropoutRng | None) -> Tensor:
+        """Return after(x + dropout(branch(y))) for x and y (N, D), or after(y) if y has x in it."""
+        if self.branch is not None:
+            return self.after(dropout(self.branch(y), self.dropout, rng, x))
+        return self.after(y if rng is None else dropout(y, self.dropout, rng, x))

@@ -10,9 +10,9 @@ from torch.nn import functional
 class Sinusoidal(nn.Module):
     """Look up fixed sinusoids (Vaswani et al. 2017, section 3.5), without a limit."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, form: str = "interleaved") -> None:
         super().__init__()
-        self.width = width
+        self.width, self.form = width, form
         self.table = torch.empty(0, width)
 
     def forward(self, positions: Tensor) -> Tensor:
@@ -20,15 +20,26 @@ class Sinusoidal(nn.Module):
         needed = int(positions.max()) + 1 if positions.numel() else 0
         table = self.table  # another thread may replace it meanwhile
         if table.shape[0] < needed or table.device != positions.device:
-            self.table = table = sinusoids(max(256, 2 * needed), self.width).to(positions.device)
+            table = sinusoids(max(256, 2 * needed), self.width, self.form)
+            self.table = table = table.to(positions.device)
         return table[positions]
 
 
-def sinusoids(count: int, width: int) -> Tensor:
-    """Return (count, width) fp32: sin(p / 10000^(2i/D)) in even columns, cos in odd ones."""
-    angle = torch.arange(count, dtype=torch.float64)[:, None] * 10000.0 ** (
-        -torch.arange(0, width, 2, dtype=torch.float64) / width
-    )
+def sinusoids(count: int, width: int, form: str = "interleaved") -> Tensor:
+    """Return (count, width) fp32: sin(p / 10000^(2i/D)) in even columns, cos in odd ones.
+
+    halves: sines in the first half of the columns. fairseq: the same for p / 10000^(i/(D/2 - 1)),
+    and zeros in a last odd column.
+    """
+    if form == "fairseq":
+        half = width // 2
+        exponents = torch.arange(half, dtype=torch.float64) / max(1, half - 1)
+    else:
+        exponents = torch.arange(0, width, 2, dtype=torch.float64) / width
+    angle = torch.arange(count, dtype=torch.float64)[:, None] * 10000.0**-exponents
+    if form != "interleaved":
+        table = torch.cat((angle.sin(), angle.cos()), 1)[:, :width]
+        return functional.pad(table, (0, width - table.shape[1])).float()
     table = torch.empty(count, width, dtype=torch.float64)
     table[:, 0::2], table[:, 1::2] = angle.sin(), angle.cos()[:, : width // 2]
     return table.float()

@@ -53,6 +53,7 @@ class Transformer(nn.Module):
         self.output_bias: nn.Parameter | None = None
         if config.output_bias:
             self.output_bias = nn.Parameter(torch.zeros(config.vocabulary_size))
+        self.output_scale = config.output_scale
         self.precision = torch.float32
         self.prepacked_output: PrepackedLinear | None = None
         self.compiled: Any = None  # runs a whole step as one program (decoding/compiled.py)
@@ -127,6 +128,10 @@ class Transformer(nn.Module):
         weight = self.embedding.weight if self.output is None else self.output.matrix()
         return weight, self.output_bias
 
+    def to_output(self, states: Tensor) -> Tensor:
+        """Map states (..., D) to what the vocabulary projection multiplies."""
+        return states if self.output_scale is None else states * self.output_scale
+
     def prepack(self) -> None:
         weight, offset = self.output_projection()
         if weight.shape[0] < EXACT_LOGITS_MAX_VOCABULARY:
@@ -135,6 +140,7 @@ class Transformer(nn.Module):
 
     def project(self, states: Tensor) -> Tensor:
         """Map states (..., D) -> logits (..., V), in fp32 if the vocabulary is small."""
+        states = self.to_output(states)
         if self.config.vocabulary_size < EXACT_LOGITS_MAX_VOCABULARY:
             states = states.float()
         if self.prepacked_output is not None and self.prepacked_output.fits(states):
@@ -198,7 +204,8 @@ class Transformer(nn.Module):
     def exact_logits(self, states: Tensor, tokens: Tensor) -> Tensor:
         """Map states (B, D) and a few token ids each (B, C) -> their logits (B, C) in fp32."""
         weight, offset = self.output_projection()
-        found = torch.bmm(weight[tokens].float(), states.float()[:, :, None])[:, :, 0]
+        states = self.to_output(states).float()
+        found = torch.bmm(weight[tokens].float(), states[:, :, None])[:, :, 0]
         return found if offset is None else found + offset[tokens].float()
 
     def attention_weights(

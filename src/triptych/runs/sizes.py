@@ -236,13 +236,13 @@ def _stack(stack: StackConfig, memory_width: int | None) -> int:
     blocks = whole * sum(counts) + sum(counts[:rest])
     table = (stack.max_positions if stack.positions == "learned" else 0) + stack.segments
     relative = RELATIVE_BUCKETS * stack.heads if stack.positions == "relative" else 0
-    ends = norm * ((stack.norm_placement == "pre") + stack.embedding_norm)
+    ends = norm * ((stack.norm_placement != "post") + stack.embedding_norm)
     return blocks + table * stack.width + relative + ends
 
 
 def _block(dials: StackConfig, memory_width: int | None) -> int:
-    width, bias = dials.width, int(dials.bias)
-    norm = width * (1 + (dials.norm == "layer"))
+    width, a_norm = dials.width, 1 + (dials.norm == "layer")  # numbers for each column
+    bias = dials.bias if dials.feed_forward_bias is None else dials.feed_forward_bias
     keys = dials.size_of_head * (dials.key_heads or dials.heads)
     queries = dials.size_of_head * dials.heads
     has_bias = dials.attention_biases or 4 * [dials.bias]
@@ -253,9 +253,12 @@ def _block(dials: StackConfig, memory_width: int | None) -> int:
     feed_forward = matrices * width * dials.inner_width + bias * (
         (matrices - 1) * dials.inner_width + width
     )
-    count = 2 * width * queries + 2 * width * keys + biases + feed_forward + 2 * norm
+    sizes = {"head": 2 * dials.size_of_head, "whole": queries + keys}  # of queries and keys
+    parts = biases + sizes.get(dials.query_key_norm or "", 0) * a_norm
+    norm = width * a_norm * (2 if dials.norm_placement == "both" else 1)
+    count = 2 * width * queries + 2 * width * keys + parts + feed_forward + 2 * norm
     if memory_width is not None:
-        count += 2 * width * queries + 2 * memory_width * keys + biases + norm
+        count += 2 * width * queries + 2 * memory_width * keys + parts + norm
     return count
 
 

@@ -24,10 +24,10 @@ def encoder_alone(config: AnyConfig, task: str, window: int, ends: int = 0) -> S
             "'encoder-small'."
         )
     encoder = config.encoder
-    if encoder.positions == "learned" and window + ends > encoder.max_positions:
+    if encoder.positions == "learned" and window + ends > encoder.usable_positions:
         taken = f", {ends} of them for a window's begin and end" if ends else ""
         raise UsageError(
-            f"task.window is {window}; this model has {encoder.max_positions} positions{taken}. "
-            f"Give {encoder.max_positions - ends} or less."
+            f"task.window is {window}; this model has {encoder.usable_positions} positions{taken}. "
+            f"Give {encoder.usable_positions - ends} or less."
         )
     return encoder

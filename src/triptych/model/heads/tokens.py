@@ -81,7 +81,7 @@ class NextToken(nn.Module):
     """Predict the next token with the model's vocabulary projection, without parameters."""
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
-        return TokenOutput(states, *model.output_projection())
+        return TokenOutput(model.to_output(states), *model.output_projection())
 
 
 class LearntTokens(nn.Module):
@@ -89,10 +89,8 @@ class LearntTokens(nn.Module):
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
         """Select the states (K, D) where inputs["learnt"] (N,) is 1."""
-        return TokenOutput(
-            states.index_select(0, inputs["learnt"].nonzero().squeeze(1)),
-            *model.output_projection(),
-        )
+        picked = states.index_select(0, inputs["learnt"].nonzero().squeeze(1))
+        return TokenOutput(model.to_output(picked), *model.output_projection())
 
 
 class MaskedWords(nn.Module):

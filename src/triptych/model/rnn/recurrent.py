@@ -231,6 +231,10 @@ class RecurrentTranslator(nn.Module):
         """Return weight (V, R) and bias (V,) of the vocabulary projection."""
         return self.output.matrix(), self.output.bias
 
+    def to_output(self, states: Tensor) -> Tensor:
+        """Return states (..., R), which the vocabulary projection multiplies as they are."""
+        return states
+
     def project(self, states: Tensor) -> Tensor:
         """Map (..., R) -> logits (..., V)."""
         return self.output(states)
