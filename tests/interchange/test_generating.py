@@ -41,7 +41,7 @@ def folder_of(
     values = {**values, "eos_token_id": values["eos_token_id"] if ends is None else ends}
     torch.manual_seed(6)
     config = {"gpt2": transformers.GPT2Config, "llama": transformers.LlamaConfig}[kind](**values)
-    model = getattr(transformers, family.ARCHITECTURE)(config).eval()
+    model = getattr(transformers, family.classes[0].architecture)(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))

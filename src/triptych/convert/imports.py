@@ -26,6 +26,7 @@ from ..interchange.name_map import Certificate, NameMap
 from ..interchange.rules import Rename
 from ..interchange.sentence_transformers import read_pooling
 from ..model.config import ModelConfig
+from ..model.dials import UNSET
 from ..presets import PRESETS, parameter_count
 from ..presets.estimate import size_of
 from ..recipe.schema import ModelTable, Recipe
@@ -301,6 +302,11 @@ def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
                 for key, value in dataclasses.asdict(ours).items()
                 if value != getattr(theirs, key)
             }
+    if "by_block" in changed:
+        changed["by_block"] = {
+            key: [UNSET if one is None else one for one in values]
+            for key, values in (changed["by_block"] or {}).items()
+        }
     if config.tied_embeddings != base.tied_embeddings:
         changed["tied_embeddings"] = config.tied_embeddings
     recipe = Recipe(

@@ -50,10 +50,12 @@ def read_settings(
     defaults: Mapping[str, object],
     plain: Mapping[str, object],
     problems: Sequence[str] = (),
+    heads_divide: bool = True,
 ) -> dict[str, Any]:
     """Return the value of each setting in a config.json. Raises RunError naming all problems.
 
     keys: setting -> key. defaults: setting -> value of a missing key. plain: key -> only value.
+    heads_divide: the width is a multiple of the heads, which have no width of their own.
     """
     found = [
         f"{key} is missing"
@@ -77,7 +79,9 @@ def read_settings(
         settings["heads"],
         settings.get("key_heads", settings["heads"]),
     )
-    if all(_fits(one, int, 1) for one in sizes) and (width % heads or heads % key_heads):
+    if all(_fits(one, int, 1) for one in sizes) and (
+        (heads_divide and width % heads) or heads % key_heads
+    ):
         found.append(
             f"{keys['width']} {width}, {heads} heads and {key_heads} key heads: each must be a "
             "multiple of the next"

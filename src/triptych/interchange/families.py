@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from . import bert, distilbert, gpt2, llama, marian, pre_norm, starcoder2
+from . import (
+    bert,
+    distilbert,
+    gpt2,
+    llama,
+    marian,
+    mistral,
+    olmo2,
+    phi3,
+    pre_norm,
+    qwen,
+    starcoder2,
+)
 from .family import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -12,6 +24,11 @@ FAMILIES: tuple[Family, ...] = (
     pre_norm.PAIRS,
     gpt2.FAMILY,
     llama.FAMILY,
+    mistral.FAMILY,
+    qwen.QWEN2,
+    qwen.QWEN3,
+    olmo2.FAMILY,
+    phi3.FAMILY,
     starcoder2.FAMILY,
     marian.FAMILY,
     marian.PRE_NORM,

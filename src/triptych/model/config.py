@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 
 from ..checking import Count, Note, Positive, Probability
-from .dials import misfit
+from .dials import UNSET, misfit
 from .rnn.config import RecurrentConfig as RecurrentConfig
 
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
@@ -73,7 +73,7 @@ class StackConfig:
     feed_forward_bias: bool | None = None
     # a norm of queries and keys: of each head (Qwen3, Gemma 3), or of all at once (OLMo 2)
     query_key_norm: Literal["head", "whole"] | None = None
-    # values that blocks take in turn, by key: {"attention_window": [4096, None]} (Gemma 2)
+    # values that blocks take in turn, by key: {"attention_window": [4096, "unset"]} (Gemma 2)
     by_block: dict[str, list[Any]] | None = None
 
     @property
@@ -89,6 +89,7 @@ class StackConfig:
     def of_block(self, layer: int) -> StackConfig:
         """Return the configuration of one block, counted from 0."""
         own = {key: values[layer % len(values)] for key, values in (self.by_block or {}).items()}
+        own = {key: None if value == UNSET else value for key, value in own.items()}
         return dataclasses.replace(self, by_block=None, **own) if own else self
 
     def contradictions(self, table: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ SET_ONLY = (
     "query_key_norm",
     "output_scale",
 )
+UNSET = "unset"  # a value in by_block for which a recipe, in TOML, has no other word
 LONGEST_PATTERN = 10_000
 RELATIVE_BUCKETS, RELATIVE_FARTHEST = 32, 128  # as in all published T5 models
 BY_BLOCK = ("inner_width", "activation", "gated", "key_heads", "attention_window")
@@ -87,6 +88,8 @@ def _is_valid(value: Any, key: str, kind: type) -> bool:
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
     kinds = typing.get_args(hint) or (hint,)
+    if type(None) in kinds and value == UNSET:
+        return True
     return type(value) in kinds and (type(value) is not int or value > 0)
 
 

@@ -1,0 +1,332 @@
+"""Read and write the decoders that are a Llama but for a few settings, each a `Kin`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ..data.tokenizers.subwords import Tokenizer
+from ..errors import brief
+from ..model.config import ModelConfig, StackConfig
+from .config_reader import (
+    LARGEST,
+    FamilySettings,
+    differences,
+    read_settings,
+    vocabulary_size,
+    written_settings,
+)
+from .family import Family, PublishedClass
+from .rules import Ignore, Rename, Rule
+
+PREFIX = "model."
+KEYS = {  # setting -> key of config.json
+    "layers": "num_hidden_layers",
+    "width": "hidden_size",
+    "heads": "num_attention_heads",
+    "key_heads": "num_key_value_heads",
+    "inner_width": "intermediate_size",
+    "max_positions": "max_position_embeddings",
+    "attention_dropout": "attention_dropout",
+    "norm_epsilon": "rms_norm_eps",
+    "activation": "hidden_act",
+    "rotary_base": "rope_theta",
+}
+DEFAULTS: dict[str, str | float] = {
+    "max_positions": 2048,
+    "attention_dropout": 0.0,
+    "norm_epsilon": 1e-6,
+    "activation": "silu",
+    "rotary_base": 10000.0,
+}
+# Keys without a setting here, with the only value that is supported.
+PLAIN: dict[str, object] = {"rope_scaling": None, "quantization_config": None}
+SETTINGS: FamilySettings = {  # the settings of a Llama (Touvron et al. 2023, section 2.2)
+    "positions": "rotary",
+    "norm_placement": "pre",
+    "norm": "rms",
+    "gated": True,
+    "embedding_norm": False,
+    "segments": 0,
+    "inner_dropout": 0.0,
+}
+BIASES = ("attention_biases", "feed_forward_bias")
+SLIDING, WHOLE = "sliding_attention", "full_attention"  # values of layer_types
+Own = dict[str, object]
+
+
+def no_settings(values: Mapping[str, object], problems: list[str]) -> Own:
+    """Read nothing more."""
+    return {}
+
+
+def no_keys(stack: StackConfig) -> Own:
+    """Write nothing more."""
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kin:
+    """Say in what a family differs from a Llama.
+
+    Args:
+        kind: Its model_type.
+        name: With its article.
+        architecture: Its class.
+        settings: Values of its stack that differ from a Llama's.
+        shared: Values of the whole model that differ.
+        defaults: Values of missing keys that differ.
+        keys: Keys of settings that differ.
+        plain: More keys with their only supported value.
+        free: Dials that its config.json can say, beside the keys.
+        by_block: Those of them that may differ by block.
+        read: Returns the values of free dials, and adds to the problems.
+        write: Returns their keys.
+        layers: Rules of a block's tensors. None: a Llama's.
+        preset: The nearest preset.
+    """
+
+    kind: str
+    name: str
+    architecture: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    shared: Mapping[str, object] = field(default_factory=dict)
+    defaults: Mapping[str, str | float] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    plain: Mapping[str, object] = field(default_factory=dict)
+    free: Sequence[str] = ()
+    by_block: frozenset[str] = frozenset()
+    read: Callable[[Mapping[str, object], list[str]], Own] = no_settings
+    write: Callable[[StackConfig], Own] = no_keys
+    layers: tuple[Rule, ...] | None = None
+    preset: str = "llama-small"
+
+
+def family(kin: Kin) -> Family:
+    """Return the family of a kin."""
+    return Family(
+        name=kin.name,
+        kinds=(kin.kind,),
+        architecture="decoder",
+        preset=kin.preset,
+        prefix=PREFIX,
+        classes=(PublishedClass(architecture=kin.architecture, head="tokens"),),
+        read_config=partial(read_config, kin=kin),
+        refusals=partial(refusals, kin=kin),
+        write_config=partial(write_config, kin=kin),
+        body=partial(_body, kin=kin),
+        output=("lm_head.weight", "embed_tokens.weight"),
+    )
+
+
+# config.json --------------------------------------------------------------------------------------
+
+
+def read_config(values: Mapping[str, object], where: str, kin: Kin) -> ModelConfig:
+    """Read a config.json of a kin. Raises RunError naming all values that are not supported."""
+    problems: list[str] = []
+    heads, turned = values.get("num_attention_heads"), values.get("rope_parameters") or {}
+    if not isinstance(turned, Mapping):
+        problems, turned = [f"rope_parameters is {brief(repr(turned))}"], {}
+    if turned.get("rope_type", "default") != "default":
+        problems.append(
+            f"rope_parameters.rope_type is {brief(repr(turned['rope_type']))}, not 'default'"
+        )
+    own = {**_head_width(values, problems), **kin.read(values, problems)}
+    given = {**values, "num_key_value_heads": values.get("num_key_value_heads") or heads}
+    if "rope_theta" in turned:
+        given["rope_theta"] = turned["rope_theta"]
+    settings = read_settings(
+        given,
+        where,
+        {**KEYS, **kin.keys},
+        {**DEFAULTS, **kin.defaults},
+        {**PLAIN, **kin.plain},
+        problems,
+        own.get("head_width") is None,
+    )
+    stack: Own = {**SETTINGS, "dropout": 0.0, **kin.settings, **settings, **own}
+    shared: Own = {
+        "embedding_scale": False,
+        "tied_embeddings": values.get("tie_word_embeddings", kin.shared.get("tied_embeddings"))
+        is True,
+    }
+    more = {key: one for key, one in kin.shared.items() if key != "tied_embeddings"}
+    return ModelConfig(
+        decoder=StackConfig(**stack),  # type: ignore[arg-type]
+        vocabulary_size=vocabulary_size(values),
+        **{**shared, **more},  # type: ignore[arg-type]
+    )
+
+
+def _head_width(values: Mapping[str, object], problems: list[str]) -> Own:
+    """Return the heads' width if it is given and does not follow from the model's width."""
+    given, width, heads = (
+        values.get(key) for key in ("head_dim", "hidden_size", "num_attention_heads")
+    )
+    if given is None:
+        return {}
+    if type(given) is not int or not 0 < given < LARGEST:
+        problems.append(f"head_dim is {brief(repr(given))}")
+        return {}
+    if type(width) is not int or type(heads) is not int:
+        return {}
+    return {} if given * heads == width else {"head_width": given}
+
+
+def read_biases(values: Mapping[str, object], problems: list[str]) -> Own:
+    """Return the biases of attention and of the feed-forward network, which have a key each."""
+    of_attention, of_network = (values.get(key, False) for key in ("attention_bias", "mlp_bias"))
+    for key, given in (("attention_bias", of_attention), ("mlp_bias", of_network)):
+        if type(given) is not bool and given is not None:
+            problems.append(f"{key} is {brief(repr(given))}, not true or false")
+    if bool(of_attention) == bool(of_network):
+        return {"bias": bool(of_network)}
+    return {"bias": bool(of_network), "attention_biases": [bool(of_attention)] * 4}
+
+
+def written_biases(stack: StackConfig) -> Own:
+    """Return the keys of the biases."""
+    given = stack.attention_biases
+    return {
+        "attention_bias": stack.bias if given is None else given[0],
+        "mlp_bias": stack.bias,
+    }
+
+
+def read_windows(values: Mapping[str, object], problems: list[str]) -> Own:
+    """Return the windows of the blocks, from layer_types and sliding_window."""
+    layers, size, types = (
+        values.get(key) for key in ("num_hidden_layers", "sliding_window", "layer_types")
+    )
+    if types is None or type(layers) is not int or layers < 1:
+        return {}
+    if not isinstance(types, list) or any(one not in (SLIDING, WHOLE) for one in types):
+        problems.append(
+            f"layer_types is {brief(repr(types))}; it may list {SLIDING!r} and {WHOLE!r}"
+        )
+        return {}
+    if len(types) != layers:
+        problems.append(f"layer_types lists {len(types)} layers, not {layers}")
+        return {}
+    if SLIDING not in types:
+        return {}
+    if type(size) is not int or size < 1:
+        problems.append(f"sliding_window is {brief(repr(size))}")
+        return {}
+    if WHOLE not in types:
+        return {"attention_window": size}
+    return {"by_block": {"attention_window": [size if one == SLIDING else None
+                                              for one in types[: period(types)]]}}  # fmt: skip
+
+
+def period(values: Sequence[object]) -> int:
+    """Return after how many values the sequence repeats."""
+    return next(
+        size
+        for size in range(1, len(values) + 1)
+        if all(one == values[place % size] for place, one in enumerate(values))
+    )
+
+
+def written_windows(stack: StackConfig) -> Own:
+    """Return the keys of the windows."""
+    windows = [stack.of_block(layer).attention_window for layer in range(stack.layers)]
+    return {
+        "layer_types": [WHOLE if one is None else SLIDING for one in windows],
+        "sliding_window": next((one for one in windows if one is not None), None),
+    }
+
+
+def refusals(config: ModelConfig, kin: Kin) -> list[str]:
+    """List the settings by which a decoder is not a kin, with the expected values."""
+    stack = config.decoder
+    assert stack is not None, "only decoder-only models are written"
+    wanted: Own = {**SETTINGS, **kin.settings}
+    wanted |= {dial: getattr(stack, dial) for dial in ("head_width", *kin.free)}
+    if (stack.by_block or {}).keys() <= kin.by_block:
+        wanted["by_block"] = stack.by_block
+    shared: Own = {"embedding_scale": False, "output_bias": False, **kin.shared}
+    shared.pop("tied_embeddings", None)
+    return differences(stack, wanted, "decoder.") + differences(config, shared)
+
+
+def write_config(
+    config: ModelConfig, longest: int, tokenizer: Tokenizer, kin: Kin
+) -> dict[str, object]:
+    """Return the config.json of a model without `refusals`.
+
+    longest: the number of tokens that it was trained to read.
+    """
+    stack = config.decoder
+    assert stack is not None and not refusals(config, kin), "the model has settings without a key"
+    return {
+        "model_type": kin.kind,
+        "vocab_size": config.vocabulary_size,
+        **written_settings(stack, {**KEYS, **kin.keys}),
+        "num_key_value_heads": stack.key_heads or stack.heads,
+        "max_position_embeddings": max(longest, stack.max_positions),
+        "rope_parameters": {"rope_theta": stack.rotary_base, "rope_type": "default"},
+        **({"head_dim": stack.head_width} if stack.head_width else {}),
+        **kin.write(stack),
+        "tie_word_embeddings": config.tied_embeddings,
+        "dtype": "float32",
+    }
+
+
+# Names of tensors ---------------------------------------------------------------------------------
+
+LAYER, BLOCK = "layers.{i}.", "decoder.blocks.{i}."
+
+
+def weight_and_bias(theirs: str, ours: str) -> tuple[Rule, ...]:
+    """Return the rules of a linear layer of a block."""
+    return tuple(
+        Rename(f"{LAYER}{theirs}.{part}", f"{BLOCK}{ours}.{part}") for part in ("weight", "bias")
+    )
+
+
+ATTENTION: tuple[Rule, ...] = (
+    *weight_and_bias("self_attn.q_proj", "self_attention.query"),
+    *weight_and_bias("self_attn.k_proj", "self_attention.key"),
+    *weight_and_bias("self_attn.v_proj", "self_attention.value"),
+    *weight_and_bias("self_attn.o_proj", "self_attention.output"),
+)
+NETWORK: tuple[Rule, ...] = (
+    *weight_and_bias("mlp.gate_proj", "feed_forward.gate"),
+    *weight_and_bias("mlp.up_proj", "feed_forward.inner"),
+    *weight_and_bias("mlp.down_proj", "feed_forward.output"),
+)
+
+
+def norms(**names: str) -> tuple[Rule, ...]:
+    """Return the rules of norms: their name -> ours."""
+    return tuple(
+        Rename(f"{LAYER}{theirs}.weight", f"{BLOCK}{ours}.weight") for theirs, ours in names.items()
+    )
+
+
+NORMS = norms(
+    input_layernorm="self_attention_norm.before",
+    post_attention_layernorm="feed_forward_norm.before",
+)
+HEAD_NORMS = norms(
+    **{
+        "self_attn.q_norm": "self_attention.query_norm",
+        "self_attn.k_norm": "self_attention.key_norm",
+    }
+)
+LAYERS: tuple[Rule, ...] = (*ATTENTION, *NETWORK, *NORMS)
+
+
+def _body(config: ModelConfig, kin: Kin) -> tuple[Rule, ...]:
+    return (
+        Rename("embed_tokens.weight", "embedding.weight"),
+        *(LAYERS if kin.layers is None else kin.layers),
+        Rename("norm.weight", "decoder.final_norm.weight"),
+        Ignore(
+            "layers.{i}.self_attn.rotary_emb.inv_freq",
+            "which follows from the base of the rotations",
+        ),
+    )

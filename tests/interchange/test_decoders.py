@@ -1,0 +1,49 @@
+"""Test every published decoder: logits, greedy texts, export and reload, equal to transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from published_folders import TEXTS, ids, library, write
+from safetensors.torch import load_file
+from toys_of_decoders import TOYS
+
+from triptych.convert import export_run, import_folder
+from triptych.inference.loading import load
+
+LENGTHS = (17, 9, 1, 30)
+NEW = 8
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_in_and_out(tmp_path: Path, name: str) -> None:
+    there = write(TOYS[name], tmp_path / "there")
+    import_folder(tmp_path / "there", tmp_path / "run")
+    predictor = load(tmp_path / "run")
+    given = [ids(length, length) for length in LENGTHS]
+    with torch.no_grad():
+        states = predictor.model(target=torch.cat(given), target_lengths=torch.tensor(LENGTHS))
+        logits = predictor.model.project(states).split(list(LENGTHS))
+        for found, one in zip(logits, given, strict=True):
+            wanted = there(one[None]).logits[0]
+            assert (found - wanted).abs().max() < 1e-5 * max(1.0, float(wanted.abs().max()))
+    answers = predictor.predict(TEXTS, max_length=NEW)
+    for text, answer in zip(TEXTS, answers, strict=True):
+        prompt = torch.tensor([predictor.tokenizers.target.prompt(text)])
+        written = there.generate(
+            prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=NEW, do_sample=False
+        )[0, prompt.shape[1] :].tolist()
+        ended = written[-1] in predictor.tokenizers.target.end_ids
+        assert answer.tokens == (written[:-1] if ended else written), text
+    export_run(tmp_path / "run", tmp_path / "out")
+    before, after = (load_file(tmp_path / one / "model.safetensors") for one in ("there", "out"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[one], after[one]) for one in before)
+    again = library().AutoModelForCausalLM.from_pretrained(
+        tmp_path / "out", attn_implementation="eager"
+    )
+    assert type(again) is type(there)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(given[0][None]).logits, there(given[0][None]).logits)
