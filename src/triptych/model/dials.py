@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from typing import TYPE_CHECKING, Any, cast
@@ -83,8 +84,13 @@ def pattern(stack: StackConfig) -> int:
     return min(stack.layers, math.lcm(*(len(values) for values in (stack.by_block or {}).values())))
 
 
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def _is_valid(value: Any, key: str, kind: type) -> bool:
-    hint = typing.get_type_hints(kind)[key]
+    hint = _hints(kind)[key]
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
     kinds = typing.get_args(hint) or (hint,)
