@@ -13,6 +13,7 @@ from . import (
     phi3,
     pre_norm,
     qwen,
+    roberta,
     starcoder2,
 )
 from .family import Family
@@ -20,6 +21,9 @@ from .family import Family
 FAMILIES: tuple[Family, ...] = (
     bert.FAMILY,
     distilbert.FAMILY,
+    roberta.FAMILY,
+    roberta.XLM,
+    roberta.CAMEMBERT,
     pre_norm.PLAIN,
     pre_norm.PAIRS,
     gpt2.FAMILY,

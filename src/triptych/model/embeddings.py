@@ -39,6 +39,7 @@ class InputEmbedding(nn.Module):
             self.positions = Learned(config.max_positions, config.width)
         self.first_position = config.first_position
         self.segments = Learned(config.segments, config.width) if config.segments else None
+        self.has_one_segment = config.segments == 1  # RoBERTa: two texts are not told apart
         self.norm = norm(config) if config.embedding_norm else nn.Identity()
         self.dropout = config.dropout
 
@@ -57,5 +58,6 @@ class InputEmbedding(nn.Module):
                 positions = positions + self.first_position
             x = x + self.positions(positions)
         if self.segments is not None:
-            x = x + (self.segments.weight[0] if segments is None else self.segments(segments))
+            alike = segments is None or self.has_one_segment
+            x = x + (self.segments.weight[0] if alike else self.segments(segments))
         return dropout(self.norm(x).to(precision), self.dropout, rng)

@@ -123,7 +123,9 @@ def encode(
 ) -> list[Encoded]:
     """Encode each window as source = begin text end, or a pair as begin first end second end.
 
-    A pair has segments 0 and 1. targets: {"text": (1,) ones, which the mean loss counts, "label":
+    A pair has segments 0 and 1, and between its texts what the tokenizer puts there.
+
+    targets: {"text": (1,) ones, which the mean loss counts, "label":
     (1,) number | "labels": (C,) of 0 and 1 | "value": (1,) in standard deviations from the mean}. A
     label that is not in the training data is -1: it has no loss and is not counted, and its answer
     is wrong. With weights of classes there is "weight": (1,) as well.
@@ -140,10 +142,13 @@ def encode(
             ids = kept if len(kept) else ids
         pieces.append(ids)
     cut = windows_of_pair if options.pair else windows_of_text
+    between = tokenizer.between if options.pair else []
+    room = options.window - max(0, len(between) - 1)
     targets = _targets(example, labels, options.learn) if purpose == "train" else {}
     found: list[Encoded] = []
-    for window in cut(*pieces, window=options.window, stride=options.stride):
-        parts = [np.append(part, tokenizer.end_id) for part in window]
+    for window in cut(*pieces, window=room, stride=min(options.stride, room - 2)):
+        after = [*([between] if options.pair else []), [tokenizer.end_id]]
+        parts = [np.append(*both) for both in zip(window, after, strict=True)]
         inputs = {"source": np.concatenate(([tokenizer.begin_id], *parts)).astype(np.int64)}
         if options.pair:
             inputs["segments"] = np.repeat(np.arange(2), (len(parts[0]) + 1, len(parts[1])))

@@ -105,7 +105,8 @@ def encode(
     ids, offsets = passage_pieces(tokenizer, example.passage, by_character)
     unseen = max(0, len(question) - options.longest_question)
     question = question[: options.longest_question]
-    first = len(question) + 2
+    between = tokenizer.between
+    first = len(question) + 1 + len(between)
     gold = _gold(example, offsets, generator) if purpose == "train" else None
     levels = (
         matches(question, ids, tokenizer)
@@ -117,7 +118,7 @@ def encode(
     for start in window_starts(len(ids), room, options.stride):
         inside = ids[start : start + room]
         source = np.array(
-            [tokenizer.begin_id, *question, tokenizer.end_id, *inside, tokenizer.end_id],
+            [tokenizer.begin_id, *question, *between, *inside, tokenizer.end_id],
             dtype=np.int64,
         )
         segments = np.ones(len(source), dtype=np.int64)

@@ -12,13 +12,23 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import tokenizers
 
 from ...errors import RunError, brief
 from .byte_pieces import spelt
 from .subwords import Tokenizer
-from .tokenizer_file import Step, TokenizerJson, encoded, put_before, read, spare_rows, token_of
+from .tokenizer_file import (
+    Step,
+    TokenizerJson,
+    encoded,
+    put_before,
+    put_between,
+    read,
+    spare_rows,
+    token_of,
+)
 
 KIND = "imported"
 WITHOUT_SPACES = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
@@ -162,6 +172,11 @@ class ImportedTokenizer(Tokenizer):
     @property
     def end_ids(self) -> tuple[int, ...]:
         return self._ends
+
+    @cached_property
+    def between(self) -> list[int]:
+        """Return the tokens that the other library puts between two texts: RoBERTa puts two."""
+        return put_between(self._backend) or [self.end_id]
 
     def prompt(self, text: str) -> list[int]:
         """Return the ids of a prompt as the other library would pass them to its model.

@@ -97,6 +97,11 @@ class Tokenizer:
         """Return all tokens that end an answer, `end_id` first."""
         return (self.end_id,)
 
+    @property
+    def between(self) -> list[int]:
+        """Return the tokens between the two texts of an input."""
+        return [self.end_id]
+
     def prompt(self, text: str) -> list[int]:
         """Return the ids of a prompt, including the tokens before a text."""
         return [self.begin_id, *self.encode(text)]

@@ -141,3 +141,12 @@ def put_before(backend: tokenizers.Tokenizer, where: str = "The tokenizer") -> l
     encoding = encoded(backend, "a", where)
     place = next((place for place, side in enumerate(encoding.sequence_ids) if side is not None), 0)
     return encoding.ids[:place]
+
+
+def put_between(backend: tokenizers.Tokenizer) -> list[int]:
+    """Return the tokens that the post-processor puts between two texts."""
+    encoding = backend.encode("a", "a", add_special_tokens=True)
+    sides = encoding.sequence_ids
+    if 0 not in sides or 1 not in sides:
+        return []
+    return encoding.ids[len(sides) - sides[::-1].index(0) : sides.index(1)]
