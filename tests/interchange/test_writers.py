@@ -355,7 +355,7 @@ def test_a_tokenizer_without_ends_and_other_models(tmp_path: Path) -> None:
     refused = {
         "end .eos_token_id. is 299": {**GPT2, "eos_token_id": 299},
         "is not given in config": {**GPT2, "bos_token_id": None},
-        "'mamba'; triptych takes bert, distilbert, gpt2, llama": {"model_type": "mamba"},
+        "'mamba'; triptych takes bert, distilbert, roberta": {"model_type": "mamba"},
     }
     for message, values in refused.items():
         (folder / "config.json").write_text(json.dumps(values))

@@ -16,6 +16,9 @@ ImportTask = Literal[
     "tagging",
     "question-answering",
     "language-modelling",
+    "translation",
+    "summarization",
+    "text-to-text",
 ]
 
 

@@ -16,13 +16,14 @@ from ..interchange.family import Family, PublishedClass, Tensors
 from ..interchange.name_map import NameMap
 from ..messages import message
 from ..model.config import AnyConfig, Architecture, ModelConfig
-from ..tasks import summarization, translation
+from ..tasks import summarization, text_to_text, translation
 from ..tasks.specs import SPECS, build_task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FROM_TEXT = (translation.SPEC.name, summarization.SPEC.name)  # their source is a text as it is
+# Their source is a text as it is, or after the name of what is to be done.
+FROM_TEXT = (translation.SPEC.name, summarization.SPEC.name, text_to_text.SPEC.name)
 RECURRENT = "it is a recurrent network"
 # Tokens that begin and end a window and are not counted in it.
 ENDS = 2
@@ -81,7 +82,7 @@ class ExportClass:
 
     def constants(self) -> dict[str, Tensor]:
         """Return tensors of theirs that hold nothing learnt."""
-        return self.family.constants(self.model, self.published)
+        return self.family.constants(self.model, self.published, self.longest)
 
 
 def has_class(task: str) -> bool:
@@ -107,7 +108,7 @@ def export_class(form: Form) -> ExportClass:
     family = _family(form, form.model)
     published = family.class_of(SPECS[form.task].head)
     assert published is not None, "a form without refusals has a class"
-    longest = form.longest
+    longest = 0 if form.kind else form.longest  # an imported model keeps its sizes
     if family.architecture == "decoder":
         context = form.options.get("context", 0)
         longest = context if isinstance(context, int) else 0
@@ -137,7 +138,7 @@ def _refusals_of(family: Family, form: Form, model: ModelConfig) -> list[str]:
 
 def _is_written(form: Form, architecture: Architecture) -> bool:
     if architecture == "encoder-decoder":
-        return form.task in FROM_TEXT
+        return form.task in FROM_TEXT and form.options.get("prefix") != "tag"
     return SPECS[form.task].architecture == architecture
 
 

@@ -24,6 +24,16 @@ from .tokenizer_files import tokenizer_files
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Keys of an imported config.json that a run says nothing of, or says otherwise.
+ANSWER_KEYS = (
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "encoder_no_repeat_ngram_size",
+)
 # The presets that have a class, by architecture.
 PRESETS = {
     "decoder": "presets gpt2 to gpt2-xl, decoder-small and those of Llama",
@@ -111,8 +121,10 @@ def _config_values(
     """Return the content of config.json, over that of the folder which was imported."""
     values: dict[str, object] = {**before.get("config", {}), "architectures": [chosen.architecture]}
     values |= chosen.values(tokenizer)
+    values |= {key: before["config"][key] for key in ANSWER_KEYS if key in before.get("config", {})}
     writes = isinstance(form.model, ModelConfig) and form.model.decoder is not None
-    values |= _ends(tokenizer) if writes else _labels_of(labels, form)
+    if not (before and form.model.architecture == "encoder-decoder"):
+        values |= _ends(tokenizer) if writes else _labels_of(labels, form)
     dtypes = {tensor.dtype for tensor in theirs.values()}
     if len(dtypes) > 1 or before.get("casts"):
         values["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
@@ -128,8 +140,10 @@ def _generation(
     """
     given, ends = before.get("generation_config"), _ends(tokenizer)
     if isinstance(form.model, ModelConfig) and form.model.architecture == "encoder-decoder":
+        if before:
+            return given or {}
         keys = ("decoder_start_token_id", "pad_token_id")
-        longest = values["max_position_embeddings"]
+        longest = values.get("max_position_embeddings", form.longest)
         return {**ends, **{key: values[key] for key in keys}, "max_length": longest}
     return {**given, **ends} if given and "decoder" in form.model.stacks else {}
 

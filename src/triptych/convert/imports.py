@@ -36,6 +36,7 @@ from ..runs.storage import whole_folder
 from ..tasks import language_modelling
 from ..tasks.specs import build_task
 from ..tasks.task import Task
+from .answers import numbers_of, rewriting, sides_of
 from .heads import OWN, TASKS, Use, own_use, use_of
 from .shared import IMPORT, MASKED, VECTORS, refuse_activation, shapes
 
@@ -160,6 +161,7 @@ def _from_huggingface(source: str | Path, task: str | None) -> Import:
     config = family.read_config(values, where[0])
     refuse_unlike(config, where[0], folder.weights)
     tensors, files = folder.read_weights()
+    config = family.fitted(config, tensors)
     own = own_use(values, where[0])
     if own is not None and task not in (None, own.task):
         own = None
@@ -169,6 +171,13 @@ def _from_huggingface(source: str | Path, task: str | None) -> Import:
         )
         published = family.classes[0]
         use = own or Use(task=_writing(task), options=_context(config), labels={})
+    elif family.architecture == "encoder-decoder":
+        published, sides = family.classes[0], sides_of(folder)
+        ends = numbers_of(folder, folder.bounds()[1], "eos_token_id")
+        tokenizer = ImportedTokenizer.take_sides(
+            folder.tokenizer, where[1], config.vocabulary_size, ends, sides
+        )
+        use = own or rewriting(task or family.task or "", sides, config)
     else:
         published = _published(family, folder, tensors, task if own is None else own.task)
         tokenizer = ImportedTokenizer.take(

@@ -36,7 +36,8 @@ class DecodingRequest:
         settings: The policy (greedy, beams or sampling), the limits and the stop strings.
         source: (S,) ids for the encoder; None for a decoder-only model.
         prompt: Ids that a decoder-only model continues, begin first, or the first token of a text
-            if the tokenizer adds no begin. Empty if there is a source.
+            if the tokenizer adds no begin. With a source, the tokens that its answer begins with,
+            if these are not the begin token alone.
         context: Tokens that a decoder-only model reads at once. A longer prompt is cut at its
             beginning; a longer answer is continued after its last half has been read again.
         index: Identifies the request for sampling.
@@ -73,6 +74,7 @@ class DecodingRequest:
             self.settings == other.settings
             and self.context == other.context
             and (self.source is None) == (other.source is None)
+            and (self.source is None or bool(self.prompt) == bool(other.prompt))
         )
 
 

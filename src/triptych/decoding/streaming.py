@@ -12,7 +12,7 @@ from .hypothesis import Hypothesis
 from .requests import DecodingRequest, TokenDecoder, remaining
 from .steps import AdmitArguments
 from .text import cut_at, delta, last_line, reader, stable, trimmed
-from .writing import REPREFILL_SEED_STRIDE, Continuing, source_inputs
+from .writing import REPREFILL_SEED_STRIDE, Continuing, begun, source_inputs
 
 
 def stream(
@@ -40,12 +40,14 @@ def _answer(
         "inputs": source_inputs(model, [request]),
         "settings": replace(request.settings, n_best=1),
         "indices": [request.index],
+        **begun([request]),
     }
+    given = max(0, len(request.prompt) - 1)
     for answer in _steps(model, tokenizer.begin_id, tokenizer, arguments):
         if isinstance(answer, Hypothesis):
-            text = trimmed(tokenizer.decode(answer.tokens), answer.finished)
+            text = trimmed(tokenizer.decode(answer.tokens[given:]), answer.finished)
         else:
-            text = tokenizer.decode(answer)
+            text = tokenizer.decode(answer[given:])
         yield from delta(text, sent, None, None, final=isinstance(answer, Hypothesis))
         sent = stable(text, sent, None, None)
     assert isinstance(answer, Hypothesis), "the last of the steps"

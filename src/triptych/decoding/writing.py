@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import torch
@@ -99,22 +99,58 @@ def _answers(
         end=tokenizer.end_ids,
         indices=[one.index for one in requests],
         on_event=on_event,
+        **begun(requests),
     )
     return [
-        [
-            DecodedText(
-                text=trimmed(tokenizer.decode(one.tokens), one.finished),
-                tokens=one.tokens,
-                log_probability=one.log_probability,
-                score=one.score,
-                token_log_probabilities=one.token_log_probabilities,
-                finished=one.finished,
-                unread=request.unread,
-            )
-            for one in several
-        ]
+        [_answered(one, max(0, len(request.prompt) - 1), request, tokenizer) for one in several]
         for request, several in zip(requests, answers, strict=True)
     ]
+
+
+class Begun(TypedDict, total=False):
+    """Hold the arguments of a search whose answers begin with given tokens."""
+
+    begins: list[int]
+    prefixes: list[list[int]]
+    max_lengths: list[int]
+    counted: bool
+
+
+def begun(requests: Sequence[DecodingRequest]) -> Begun:
+    """Return what lets each answer begin with its request's prompt; nothing without prompts."""
+    if not requests[0].prompt:
+        return {}
+    longest = [
+        max(
+            one.settings.min_length,
+            one.settings.longest(0 if one.source is None else len(one.source)),
+        )
+        for one in requests
+    ]
+    return {
+        "begins": [one.prompt[0] for one in requests],
+        "max_lengths": [
+            most + len(one.prompt) - 1 for most, one in zip(longest, requests, strict=True)
+        ],
+        "prefixes": [list(one.prompt[1:]) for one in requests],
+        "counted": False,
+    }
+
+
+def _answered(
+    one: Hypothesis, given: int, request: DecodingRequest, tokenizer: TokenDecoder
+) -> DecodedText:
+    """Return the answer that a hypothesis holds after the tokens that it had to begin with."""
+    tokens = one.tokens[given:]
+    return DecodedText(
+        text=trimmed(tokenizer.decode(tokens), one.finished),
+        tokens=tokens,
+        log_probability=one.log_probability,
+        score=one.score,
+        token_log_probabilities=one.token_log_probabilities[given:],
+        finished=one.finished,
+        unread=request.unread,
+    )
 
 
 # Continuations of prompts -------------------------------------------------------------------------

@@ -207,16 +207,25 @@ def trace(
     encoded = task.encode(example, tokenizers, labels, "train" if example.target else "use", None)[
         0
     ]
+    begin, *begun = encoded.begins or [None]
     if example.target:
-        answer = encoded.targets["tokens"].tolist()
+        answer, begin = encoded.targets["tokens"].tolist(), int(encoded.inputs["target"][0])
     else:
         assert task.request is not None, "a model with a decoder generates text"
         request = task.request(encoded, settings, tokenizers)
         best = decode(model, [request], tokenizers.target)[0][0]
-        answer = [*best.tokens, tokenizers.target.end_id] if best.finished else best.tokens
+        ends = [tokenizers.target.end_id] if best.finished else []
+        answer = [*begun, *best.tokens, *ends]
     source = encoded.inputs["source"].tolist()
     found = trace_tokens(
-        model, source, answer, tokenizers.source, tokenizers.target, label=label, kinds=kinds
+        model,
+        source,
+        answer,
+        tokenizers.source,
+        tokenizers.target,
+        label=label,
+        kinds=kinds,
+        begin=begin,
     )
     found.notes.extend(["source_cut"] * bool(encoded.unseen))
     return found
@@ -231,8 +240,11 @@ def trace_tokens(
     *,
     label: str = "",
     kinds: Sequence[str] = ("cross",),
+    begin: int | None = None,
 ) -> Trace:
     """Return the Trace of one source and its answer, both given as ids.
+
+    begin: the token before the answer; None: the tokenizer's.
 
     A model without attention gives a Trace with the note "no_attention".
     """
@@ -248,7 +260,8 @@ def trace_tokens(
     if isinstance(model.config, RecurrentConfig) and not model.config.attention:
         kinds = ()
         notes.append("no_attention")
-    attention, chances = look(model, source, target, target_tokenizer.begin_id, kinds)
+    first = target_tokenizer.begin_id if begin is None else begin
+    attention, chances = look(model, source, target, first, kinds)
     if not target or target[-1] != target_tokenizer.end_id:
         notes.append("cut")
     shown = {"source": cells(source_tokenizer, source), "target": cells(target_tokenizer, target)}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from . import (
+    bart,
     bert,
     distilbert,
     gpt2,
     llama,
+    m2m100,
     marian,
     mistral,
     olmo2,
@@ -15,6 +17,7 @@ from . import (
     qwen,
     roberta,
     starcoder2,
+    t5,
 )
 from .family import Family
 
@@ -36,6 +39,12 @@ FAMILIES: tuple[Family, ...] = (
     starcoder2.FAMILY,
     marian.FAMILY,
     marian.PRE_NORM,
+    bart.FAMILY,
+    bart.MBART,
+    bart.PEGASUS,
+    m2m100.FAMILY,
+    t5.FAMILY,
+    t5.MT5,
 )
 # by model_type, those that are read
 READ: dict[str, Family] = {

@@ -70,11 +70,15 @@ def _same(tensors: Tensors, config: ModelConfig, longest: int) -> dict[str, Tens
     return dict(tensors)
 
 
+def _fitted(config: ModelConfig, tensors: Tensors) -> ModelConfig:
+    return config
+
+
 def _is_tied(config: ModelConfig) -> bool:
     return config.tied_embeddings
 
 
-def _none(config: ModelConfig, chosen: PublishedClass) -> dict[str, Tensor]:
+def _none(config: ModelConfig, chosen: PublishedClass, longest: int) -> dict[str, Tensor]:
     return {}
 
 
@@ -101,6 +105,8 @@ class Family:
         ignored: Their names of heads that have no task here.
         spellings: Endings of older names, ours to theirs, for files in which they occur.
         has_segments: It tells two texts of an input apart.
+        task: What an encoder-decoder is imported for where nothing is said.
+        fitted: Returns the configuration with what the tensors say and config.json does not.
         prepared: Returns our tensors as the class computes with them.
         constants: Returns tensors of theirs that hold nothing learnt, so that a load misses none.
     """
@@ -120,8 +126,10 @@ class Family:
     ignored: tuple[str, ...] = ()
     spellings: Mapping[str, str] = field(default_factory=dict)
     has_segments: bool = False
+    task: str | None = None
+    fitted: Callable[[ModelConfig, Tensors], ModelConfig] = _fitted
     prepared: Callable[[Tensors, ModelConfig, int], dict[str, Tensor]] = _same
-    constants: Callable[[ModelConfig, PublishedClass], dict[str, Tensor]] = _none
+    constants: Callable[[ModelConfig, PublishedClass, int], dict[str, Tensor]] = _none
 
     def class_of(self, head: str) -> PublishedClass | None:
         """Return the class that fills a head of ours."""

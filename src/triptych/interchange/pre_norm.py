@@ -129,7 +129,7 @@ def _prepared(
     return {"encoder_entrance.segments.weight": none, **found}
 
 
-def _esm_constants(config: ModelConfig, chosen: PublishedClass) -> dict[str, Tensor]:
+def _esm_constants(config: ModelConfig, chosen: PublishedClass, longest: int) -> dict[str, Tensor]:
     """Return tensors of theirs that hold nothing learnt, so that a load misses none."""
     import torch
 

@@ -134,18 +134,24 @@ def pair(
     tokenizers: Tokenizers,
     purpose: Purpose,
     unseen: int = 0,
+    language: str | None = None,
 ) -> Encoded:
-    """Encode source ids and the example's target. Raise DataError where there is none."""
+    """Encode source ids and the example's target. Raise DataError where there is none.
+
+    language: the target's, if the tokenizer marks it in an answer.
+    """
     inputs = {"source": np.array(source, dtype=np.int64)}
+    first, *more = tokenizers.target.starts(language)
     if purpose == "use":
-        return Encoded(inputs, unseen=unseen)
+        alone = not more and first == tokenizers.target.begin_id
+        return Encoded(inputs, unseen=unseen, begins=() if alone else (first, *more))
     if example.target is None:
         raise DataError(f"{example.place or 'An example'} has no target text to learn from.")
     target = tokenizers.target.encode(example.target)
-    inputs["target"] = np.array([tokenizers.target.begin_id, *target], dtype=np.int64)
+    inputs["target"] = np.array([first, *more, *target], dtype=np.int64)
     return Encoded(
         inputs,
-        {"tokens": np.array([*target, tokenizers.target.end_id], dtype=np.int64)},
+        {"tokens": np.array([*more, *target, tokenizers.target.end_id], dtype=np.int64)},
         unseen=unseen,
     )
 
@@ -161,8 +167,10 @@ def one_text(
     if text is None:
         raise DataError(f"{example.place or 'An example'} has no {field}.")
     pieces = tokenizers.source.encode(text)
-    room = max(1, longest - len(before) - 1)
-    return [*before, *pieces[:room], tokenizers.source.end_id], max(0, len(pieces) - room)
+    around = len(tokenizers.source.source_of([]))
+    room = max(1, longest - len(before) - around)
+    ids = tokenizers.source.source_of([*before, *pieces[:room]])
+    return ids, max(0, len(pieces) - room)
 
 
 # Learning and answering ---------------------------------------------------------------------------
@@ -223,7 +231,8 @@ def request(
     encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers
 ) -> DecodingRequest:
     """Return the request for the answer to a source."""
-    return DecodingRequest(settings=settings, source=encoded.inputs["source"])
+    source = encoded.inputs["source"]
+    return DecodingRequest(settings=settings, source=source, prompt=encoded.begins)
 
 
 def read(

@@ -56,11 +56,13 @@ def source(
     wanted = (
         example.target_language or options.default_task or (tasks[0] if len(tasks) == 1 else None)
     )
+    if wanted is None and not tasks:  # an imported model, whose users write the prefix
+        return shared.one_text(example, "source", tokenizers, options.longest_source)
     if wanted is None:
         raise UsageError(
             f"This model does several tasks; choose one with --to: {', '.join(tasks)}."
         )
-    if wanted not in tasks:
+    if tasks and wanted not in tasks:
         raise unknown("task", wanted, tasks, f"({example.place})" if example.place else "")
     if options.prefix == "text":
         before = tokenizers.source.encode(f"{wanted}: ")

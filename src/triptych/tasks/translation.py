@@ -80,15 +80,16 @@ def encode(
     """
     if example.source is None:
         raise DataError(f"{example.place or 'An example'} has no source text.")
-    tag = _tag(example, tokenizers, labels, default_target)
-    source = tokenizers.source.encode(example.source)
-    return [pair([*tag, *source, tokenizers.source.end_id], example, tokenizers, purpose)]
+    tokenizer, wanted = tokenizers.source, _wanted(example, tokenizers, labels, default_target)
+    tag = [] if wanted is None or tokenizer.marks_answers else [tokenizer.tags[wanted]]
+    source = tokenizer.source_of([*tag, *tokenizer.encode(example.source)], example.source_language)
+    return [pair(source, example, tokenizers, purpose, language=wanted)]
 
 
-def _tag(
+def _wanted(
     example: Example, tokenizers: Tokenizers, labels: Labels, default_target: str | None
-) -> list[int]:
-    """Return the tag's id, or nothing for a model with one target language."""
+) -> str | None:
+    """Return the target language, or None for a model with one."""
     targets = labels["languages"]["targets"]
     wanted = example.target_language
     if wanted is not None and targets and wanted not in targets:
@@ -96,7 +97,7 @@ def _tag(
             "target language", wanted, targets, f"({example.place})" if example.place else ""
         )
     if len(targets) < 2:
-        return []
+        return None
     wanted = wanted or default_target
     if wanted is None:
         raise UsageError(
@@ -108,7 +109,7 @@ def _tag(
             f"The tokenizer has no tag for '{wanted}', which labels.json names: these files are "
             "not of one run. Copy the whole run folder again."
         )
-    return [tokenizers.source.tags[wanted]]
+    return wanted
 
 
 def score(

@@ -29,6 +29,7 @@ class Encoded:
     index: of its Example. offsets: characters [start, end) of each source token, if requested.
     metadata: what its task needs to read the answer, like the place of a window.
     unseen: input tokens that its task left out because there were too many.
+    begins: tokens that its answer begins with, where these are not the begin token alone.
     """
 
     inputs: dict[str, np.ndarray]
@@ -37,6 +38,7 @@ class Encoded:
     offsets: list[tuple[int, int]] | None = None
     metadata: Any = None
     unseen: int = 0
+    begins: Sequence[int] = ()
 
     @property
     def length(self) -> int:

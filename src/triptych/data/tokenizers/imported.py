@@ -17,6 +17,7 @@ from functools import cached_property
 import tokenizers
 
 from ...errors import RunError, brief
+from .answer_sides import LANGUAGE, Sides
 from .byte_pieces import spelt
 from .subwords import Tokenizer
 from .tokenizer_file import (
@@ -47,6 +48,8 @@ class ImportedTokenizer(Tokenizer):
     before: the tokens that the other library puts before a prompt, which may be none; None means
     the begin token, as in runs that are trained here.
 
+    sides: of an encoder-decoder, what stands around a source and at the beginning of an answer.
+
     keeps_spaces: pieces hold the space before a word. WordPiece's do not: a word has the same ids
     alone and in a sentence, and the decoder decides about the spaces of a decoded text.
     """
@@ -60,6 +63,7 @@ class ImportedTokenizer(Tokenizer):
         rows: int | None = None,
         ends: Sequence[int] = (),
         before: Sequence[int] | None = None,
+        sides: Sides | None = None,
     ) -> None:
         self._values = values.copy()
         decoder, self._space_first = _keeping_spaces(self._values.get("decoder"))
@@ -69,7 +73,8 @@ class ImportedTokenizer(Tokenizer):
         self._backend.no_truncation()
         self._backend.no_padding()
         self._backend.encode_special_tokens = True
-        self.kind, self.tags, self.requested_size = KIND, {}, None
+        self.kind, self.requested_size = KIND, None
+        self.sides, self.tags = sides, {} if sides is None else dict(sides.languages)
         self.specials = {"begin": begin, "end": end, "mask": mask}
         self.begin_id, self.end_id = self._id(begin), self._id(end)
         self.mask_id = None if mask is None else self._id(mask)
@@ -160,6 +165,40 @@ class ImportedTokenizer(Tokenizer):
             found[1],
             put_before(backend, where),
         )
+
+    @classmethod
+    def take_sides(
+        cls, text: str, where: str, rows: int | None, ends: Sequence[int], sides: Sides
+    ) -> ImportedTokenizer:
+        """Read the text of a tokenizer.json for an encoder-decoder.
+
+        ends: the tokens that end an answer. sides: `around` is what the file puts around a text.
+        Raises RunError if a token is not in the file.
+        """
+        values, backend = read(text, where, rows)
+        begin = sides.starts_of(next(iter(sides.languages), None))[0]
+        names = [backend.id_to_token(number) for number in (begin, ends[0])]
+        if not isinstance(names[0], str) or not isinstance(names[1], str):
+            missing = begin if names[0] is None else ends[0]
+            raise RunError(
+                f"{where} has no token {missing}, which config.json names to begin or end an "
+                "answer: these files are not of one model."
+            )
+        first, last = names[0], names[1]
+        return cls(values, first, last, None, spare_rows(backend, rows), ends, sides=sides)
+
+    def source_of(self, ids: Sequence[int], language: str | None = None) -> list[int]:
+        if self.sides is None:
+            return super().source_of(ids, language)
+        before, after = self.sides.around_of(language)
+        return [*before, *ids, *after]
+
+    def starts(self, language: str | None = None) -> list[int]:
+        return [self.begin_id] if self.sides is None else self.sides.starts_of(language)
+
+    @property
+    def marks_answers(self) -> bool:
+        return self.sides is not None and LANGUAGE in self.sides.starts
 
     def _id(self, token: str) -> int:
         number = self._backend.token_to_id(token)
@@ -266,6 +305,7 @@ class ImportedTokenizer(Tokenizer):
             "tags": [],
             **self.specials,
             **({"rows": self._rows} if self._rows is not None else {}),
+            **({"sides": self.sides.to_json()} if self.sides is not None else {}),
             **more,
         }
         return json.dumps(
@@ -281,8 +321,16 @@ class ImportedTokenizer(Tokenizer):
             type(number) is int and number >= 0 for number in (*ends, *(before or []), rows or 0)
         ):
             raise RunError("rows, ends and before must be token numbers")
+        sides = Sides.from_json(own["sides"]) if "sides" in own else None
         return cls(
-            values["tokenizer"], own["begin"], own["end"], own.get("mask"), rows, ends, before
+            values["tokenizer"],
+            own["begin"],
+            own["end"],
+            own.get("mask"),
+            rows,
+            ends,
+            before,
+            sides,
         )
 
     def to_huggingface(self, begin: bool = True, end: bool = True) -> TokenizerJson:

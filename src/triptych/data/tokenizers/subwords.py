@@ -97,6 +97,25 @@ class Tokenizer:
         """Return all tokens that end an answer, `end_id` first."""
         return (self.end_id,)
 
+    def source_of(self, ids: Sequence[int], language: str | None = None) -> list[int]:
+        """Return a source with the tokens that an encoder-decoder reads around it.
+
+        language: the source's, for a tokenizer that marks it.
+        """
+        return [*ids, self.end_id]
+
+    def starts(self, language: str | None = None) -> list[int]:
+        """Return the tokens that the answer of an encoder-decoder begins with.
+
+        language: the target's, for a tokenizer that marks it there.
+        """
+        return [self.begin_id]
+
+    @property
+    def marks_answers(self) -> bool:
+        """Tell whether a target language is marked in `starts`, not before the source."""
+        return False
+
     @property
     def between(self) -> list[int]:
         """Return the tokens between the two texts of an input."""
