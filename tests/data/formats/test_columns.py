@@ -116,7 +116,12 @@ def test_several_labels_and_numbers(tmp_path: Path) -> None:
         ),
         ("a.jsonl", '{"text": "x", "label": null}\n', SINGLE, r"a\.jsonl:1: the label is miss"),
         ("a.jsonl", '{"text": "x", "label": {"a": 1}}\n', SINGLE, "the label is an object"),
-        ("a.jsonl", '{"text": "x", "label": NaN}\n', SINGLE, "the label is nan; it must be a text"),
+        (
+            "a.jsonl",
+            '{"text": "x", "label": Infinity}\n',
+            SINGLE,
+            "the label is inf; it must be a text",
+        ),
         ("a.txt", "only a text\n", SINGLE, r"a\.txt has one text a line"),
     ],
 )

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from ...errors import DataError
 from ...messages import listed, message
 from ..example import Example, Notify, OnProblem
+from ..small import class_counts
 from .choosing import HEADER, ColumnChoice, Columns, choose, sample_of
 from .foreign.own_lines import own_lines
 from .headers import NAMES
 from .json_lines import brief, object_of, text_of
 from .lines import stop
+from .missing_labels import warning_of
 from .pairs import body_of
 from .remarks import Remark
 from .table_format import Format, chosen_of, sniffed, with_header
@@ -79,6 +81,10 @@ def read(
                 field=needs[-1],
             )
         )
+    doubt = warning_of(class_counts(found))
+    if doubt is not None:
+        names_ = listed(Path(name).name for name in names)
+        notify(message("Note: {names}: {warning}", names=names_, warning=doubt))
     return found
 
 
@@ -225,6 +231,9 @@ def _value(need: str, given: object) -> Any:
 
 
 def _is_missing(given: object) -> bool:
+    """Tell whether a cell or a JSON value is empty; NaN is what programs write for an empty one."""
+    if isinstance(given, float):
+        return math.isnan(given)
     return given is None or (isinstance(given, str) and not given.strip())
 
 

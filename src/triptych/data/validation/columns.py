@@ -10,6 +10,7 @@ from ...errors import DataError, nearest
 from ..example import Example
 from ..formats.choosing import Columns
 from ..formats.columns import LEARNT, records
+from ..formats.missing_labels import missing_labels
 from ..split import sentence_key
 from .pairs import Problem, Report, as_problem, of_remarks, readable
 
@@ -138,6 +139,14 @@ def _labels(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
             found.append(
                 Problem(example.place, f"rare label: only this text has '{rare[0]}'", "warning")
             )
+    for label, count in missing_labels(train).items():
+        first = next(one for one in parts["train"] if label in _names(one))
+        texts = f"{count:,} texts have '{label}'" if count > 1 else f"1 text has '{label}'"
+        reason = (
+            f"missing label: {texts}, which usually stands for a missing value but is learnt as "
+            "a class; empty the label to leave such a text out"
+        )
+        found.append(Problem(first.place, reason, "warning"))
     for name in PARTS[1:]:
         for example in parts.get(name, ()) if train else ():
             for label in _names(example):

@@ -31,6 +31,7 @@ KINDS = (  # of problems, as a user is told of them in another language
     *(message("duplicate"), message("leak"), message("length ratio"), message("long line")),
     *(message("wrong offset"), message("empty question"), message("empty passage")),
     *(message("unusable question"), message("left out"), message("control character")),
+    *(message("missing label"),),
 )
 
 
