@@ -45,6 +45,12 @@ def listed(names: Iterable[str]) -> Message:
     return _joined(names, message("{one}, {other}"))
 
 
+def in_brief(text: str, most: int = 48) -> str:
+    """Return a label of the data for a sentence: on one line, and cut if it is very long."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def clauses(several: Iterable[str]) -> Message:
     """Join parts of a sentence with semicolons."""
     return _joined(several, message("{one}; {other}"))

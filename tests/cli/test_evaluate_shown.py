@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from triptych.cli import evaluate_shown
+from triptych.cli import class_tables, console, evaluate_shown
 from triptych.cli.evaluate_shown import Result, score_rows
 from triptych.inference.baseline import Baseline
 from triptych.inference.evaluation import Evaluation
@@ -65,6 +65,37 @@ def test_f1_macro_is_shown_where_it_is_another_number() -> None:
 def test_a_matrix_is_as_narrow_as_it_can_be(labels: list[str], wanted: str, unwanted: str) -> None:
     breakdown = result(75.0, 80.0, 9, labels).breakdown
     assert breakdown is not None and breakdown.confusion is not None
-    text = evaluate_shown._confusion_table(breakdown.confusion)
+    text = class_tables.confusion_table(breakdown.confusion)
     assert wanted in text and unwanted not in text
     assert max(map(len, text.split("\n"))) < 100
+
+
+def test_a_class_without_an_example_is_shown_and_named() -> None:
+    gold = ["refund", "refund", "delivery"]
+    found = classes.Breakdown("texts", classes.of_labels(gold, gold)).with_known(
+        ["refund", "delivery", "praise"]
+    )
+    assert found.f1_macro == 100.0  # of the two that occur, as before
+    assert found.unmeasured == ["praise"]
+    assert found.classes["praise"].to_json() == {
+        "precision": 0.0,
+        "recall": 0.0,
+        "f1": 0.0,
+        "support": 0,
+    }
+    lines = class_tables.class_table(found, {"refund": 9, "delivery": 8, "praise": 7}).split("\n")
+    assert lines[-1].split() == ["praise", "7", "0", "-", "-", "-"]
+    note = evaluate_shown._unmeasured(found.unmeasured)
+    assert note.endswith("so the scores say nothing about them: 'praise'.")
+
+
+def test_labels_with_line_breaks_and_long_labels_keep_the_table() -> None:
+    labels = ["one\nand\ttwo", "three\r\nfour\u2028five", "客" * 200, "b"]
+    found = classes.Breakdown("texts", classes.of_labels(labels, labels))
+    lines = class_tables.class_table(found, {}).split("\n")
+    assert len(lines) == 5 and len({console.width(line) for line in lines}) == 1
+    assert console.width(lines[0]) < 90
+    assert "one\\nand\\ttwo" in "\n".join(lines) and "…" in "\n".join(lines)
+    assert "客" * 200 in found.classes  # JSON has it whole
+    table = class_tables.confusion_table(classes.confusion(labels, labels))
+    assert len(table.split("\n")) == 6

@@ -33,6 +33,8 @@ CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 MARGIN = re.compile(r"\n(?!  |\n|$)")  # a line break whose next line would begin at the margin
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
+BREAKS = re.compile("[\t-\r\x1c-\x1e\x85\u2028\u2029]")  # of a line or a column
+LABEL_WIDTH = 48  # columns of a terminal that a label takes in a table; JSON has it whole
 _broken: list[str] = []  # names from the command line that hold a line break
 
 
@@ -140,6 +142,22 @@ def table(rows: Iterable[Sequence[str]], right: bool = True) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def on_one_line(text: str) -> str:
+    """Escape what would break a line or a column, also where stdout is a file or a pipe."""
+    return BREAKS.sub(lambda found: _escape(found[0]), text)
+
+
+def label(text: str) -> str:
+    """Return a label of the data for a table: on one line, and cut if it is very long."""
+    line = on_one_line(text)
+    if width(line) <= LABEL_WIDTH:
+        return line
+    end = len(line)
+    while width(line[:end]) >= LABEL_WIDTH:
+        end -= max(1, (width(line[:end]) - LABEL_WIDTH) // 2)
+    return f"{line[:end]}…"
 
 
 def width(text: str) -> int:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 from .columns import parsed
-from .console import field, put, table, talk
+from .console import field, label, put, table, talk
 
 if TYPE_CHECKING:
     from ..data.validation.pairs import Problem
@@ -248,7 +248,8 @@ def stats(
             put(
                 f"{kind}  "
                 + ", ".join(
-                    f"{field(label)} {count:,}" for label, count in list(labels.items())[:SHOWN]
+                    f"{field(label(name))} {count:,}"
+                    for name, count in list(labels.items())[:SHOWN]
                 )
                 + more
             )

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..messages import Message, message
+from ..messages import Message, in_brief, listed, message
 from . import console
+from .class_tables import class_table, confusion_table
 from .console import put, table, talk
 from .language import translated
 
@@ -20,14 +21,12 @@ if TYPE_CHECKING:
     from ..inference.baseline import Baseline
     from ..inference.evaluation import Evaluation
     from ..inference.predictor import Predictor
-    from ..metrics.classes import Breakdown, Confusion
+    from ..metrics.classes import Breakdown
 
-MOST_COLUMNS = 12  # classes of a confusion matrix that is printed
-MOST_PAIRS = 10  # confusions that are printed of a larger one
-NARROW = 14  # columns of a label over its column
 SMALL_PART = (
     1_000  # examples scored, up to which the training data is read to look for rare classes
 )
+MOST_NAMED = 20  # classes that a note names
 FOUR_DIGITS = ("loss", "perplexity")
 
 
@@ -88,7 +87,9 @@ class Result:
             if with_baseline:
                 talk(message("Baseline: learning from {count:,} examples.", count=len(train)))
                 found = baseline(task, train, examples)
-        down = task.break_down
+        breakdown = _by_class(predictor, evaluation, examples)
+        if breakdown is not None and breakdown.unmeasured:
+            notes.append(_unmeasured(breakdown.unmeasured))
         return cls(
             predictor=predictor,
             evaluation=evaluation,
@@ -96,7 +97,7 @@ class Result:
             name=name,
             intervals=intervals,
             seconds=seconds,
-            breakdown=None if down is None else down(evaluation.predictions, examples),
+            breakdown=breakdown,
             baseline=found,
             notes=notes,
             trained=trained,
@@ -135,6 +136,34 @@ class Result:
             model=self.baseline.model,
             chance=chance,
         )
+
+
+def _by_class(
+    predictor: Predictor, evaluation: Evaluation, examples: Sequence[Example]
+) -> Breakdown | None:
+    """Return the scores of each class that the model knows, also of those without an example."""
+    from ..data.formats.bio import OUTSIDE, parts
+
+    if predictor.task.break_down is None:
+        return None
+    found = predictor.task.break_down(evaluation.predictions, examples)
+    known: list[str] = predictor.labels.get("labels" if found.unit == "texts" else "names", [])
+    if found.unit == "entities":
+        known = sorted({parts(tag)[1] for tag in known} - {"", OUTSIDE})
+    return found.with_known(known)
+
+
+def _unmeasured(names: Sequence[str]) -> Message:
+    """Say which classes have no example among those that were scored."""
+    shown = [f"'{in_brief(name)}'" for name in names[:MOST_NAMED]]
+    over = len(names) - MOST_NAMED
+    more = message(" and {count:,} more", count=over) if over > 0 else ""
+    return message(
+        "No example that was scored has one of these classes, so the scores say nothing about "
+        "them: {names}{more}.",
+        names=listed(shown),
+        more=more,
+    )
 
 
 def _training_examples(data: DataTable, needs: Sequence[str]) -> list[Example]:
@@ -255,9 +284,9 @@ def _put_tables(result: Result) -> None:
         )
         put(translated(words))
     if result.breakdown is not None:
-        put(f"\n{_class_table(result.breakdown, result.trained)}")
+        put(f"\n{class_table(result.breakdown, result.trained)}")
         if result.breakdown.confusion is not None:
-            put(f"\n{_confusion_table(result.breakdown.confusion)}")
+            put(f"\n{confusion_table(result.breakdown.confusion)}")
     answering = (
         ""
         if evaluation.seconds is None
@@ -275,54 +304,6 @@ def _put_tables(result: Result) -> None:
             answering=answering,
         )
     )
-
-
-def _class_table(found: Breakdown, trained: dict[str, int]) -> str:
-    """Return the scores of each class, the most frequent first."""
-    heads = [
-        *(translated(message("class")), *[translated(message("in training"))] * bool(trained)),
-        *(translated(Message(found.unit)), translated(message("precision"))),
-        *(translated(message("recall")), "f1"),
-    ]
-    rows = [
-        [
-            name or "(no answer)",
-            *([f"{trained.get(name, 0):,}"] if trained else []),
-            f"{one.support:,}",
-            *(f"{value:.2f}" for value in (one.precision, one.recall, one.f1)),
-        ]
-        for name, one in found.classes.items()
-    ]
-    return table([heads, *rows])
-
-
-def _confusion_table(found: Confusion) -> str:
-    """Return the matrix, or of many classes the most frequent confusions."""
-    if len(found.labels) > MOST_COLUMNS:
-        pairs = found.pairs()
-        if not pairs:
-            return translated(message("No answer is wrong."))
-        rows = [
-            [one, f"answered {other or '(no answer)'}", f"{count:,}"]
-            for one, other, count in pairs[:MOST_PAIRS]
-        ]
-        more = (
-            f"; {len(pairs) - MOST_PAIRS:,} more pairs: --html" if len(pairs) > MOST_PAIRS else ""
-        )
-        return f"Most frequent confusions{more}\n{table(rows, right=False)}"
-    names = [name or "(no answer)" for name in found.labels]
-    short = all(console.width(name) <= NARROW for name in names)
-    heads = names if short else [str(place) for place in range(1, len(names) + 1)]
-    sides = names if short else [f"{place} {name}" for place, name in enumerate(names, 1)]
-    rows = [
-        [side, *(f"{count:,}" if count else "." for count in counts)]
-        for side, counts in zip(sides, found.counts, strict=True)
-        if any(counts)
-    ]
-    title = translated(
-        message("Confusions: a row for each class of the data, a column for each answer")
-    )
-    return f"{title}\n{table([['', *heads], *rows])}"
 
 
 # Keeping ------------------------------------------------------------------------------------------

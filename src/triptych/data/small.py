@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..messages import Message, listed, message
+from ..messages import Message, in_brief, listed, message
 from .example import Example
 
 PARTS = (message("train"), message("validation"), message("test"))  # named to a user
@@ -89,7 +89,7 @@ def few_of_a_class(examples: Sequence[Example]) -> str | None:
     rare = rare_classes(class_counts(examples))
     if not rare:
         return None
-    named = [f"'{name}' ({count})" for name, count in list(rare.items())[:MOST_NAMED]]
+    named = [f"'{in_brief(name)}' ({count})" for name, count in list(rare.items())[:MOST_NAMED]]
     over = len(rare) - MOST_NAMED
     more = message(" and {count:,} more", count=over) if over > 0 else ""
     return message(

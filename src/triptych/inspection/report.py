@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..errors import RunError
-from ..metrics.classes import Breakdown, Confusion, Mistake
+from ..metrics.classes import Breakdown, ClassScores, Confusion, Mistake
 from .html import Language, in_words
 from .views.bars import escaped, number
 
@@ -175,14 +175,20 @@ def _classes(report: Report) -> str:
             _name(name),
             *([f"{trained.get(name, 0):,}"] if trained else []),
             f"{one.support:,}",
-            f"{one.precision:.1f}",
-            f"{one.recall:.1f}",
-            f'<meter min="0" max="100" value="{one.f1:.1f}"></meter> {one.f1:.1f}',
+            *_values(one),
         ]
         for name, one in report.breakdown.classes.items()
     ]
     kind = "classes trained" if trained else "classes"
     return f'<div class="scroll" tabindex="0">{_table(heads, rows, kind)}</div>'
+
+
+def _values(one: ClassScores) -> tuple[str, str, str]:
+    """Return precision, recall and F1 as markup; a dash for a class that does not occur."""
+    if not one.occurs:
+        return "–", "–", "–"
+    meter = f'<meter min="0" max="100" value="{one.f1:.1f}"></meter> {one.f1:.1f}'
+    return f"{one.precision:.1f}", f"{one.recall:.1f}", meter
 
 
 def _confusion(found: Confusion) -> str:

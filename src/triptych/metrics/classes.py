@@ -7,8 +7,8 @@ Percentages run from 0 to 100. They equal scikit-learn's `precision_recall_fscor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .spans import SpanCounts, SpanScores
@@ -16,16 +16,25 @@ from .spans import SpanCounts, SpanScores
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """Hold the scores of one class; support: how often it is in the references."""
+    """Hold the scores of one class.
+
+    support: how often it is in the references; found: how often it was answered.
+    """
 
     precision: float
     recall: float
     f1: float
     support: int
+    found: int = 0
 
     @classmethod
     def of(cls, counts: SpanCounts) -> ClassScores:
-        return cls(counts.precision, counts.recall, counts.f1, counts.given)
+        return cls(counts.precision, counts.recall, counts.f1, counts.given, counts.found)
+
+    @property
+    def occurs(self) -> bool:
+        """Tell whether references or answers have the class, so that it has scores."""
+        return bool(self.support or self.found)
 
     def to_json(self) -> dict[str, float | int]:
         return {name: getattr(self, name) for name in ("precision", "recall", "f1", "support")}
@@ -85,8 +94,19 @@ class Breakdown:
 
     @property
     def f1_macro(self) -> float:
-        """Return the mean F1 over the classes."""
-        return sum(one.f1 for one in self.classes.values()) / max(1, len(self.classes))
+        """Return the mean F1 over the classes that occur, as scikit-learn does."""
+        found = [one.f1 for one in self.classes.values() if one.occurs]
+        return sum(found) / max(1, len(found))
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Return the classes that no reference has."""
+        return [name for name, one in self.classes.items() if not one.support]
+
+    def with_known(self, names: Iterable[str]) -> Breakdown:
+        """Return the breakdown with the other classes that the model can answer, with support 0."""
+        absent = {name: ClassScores(0.0, 0.0, 0.0, 0) for name in names if name not in self.classes}
+        return replace(self, classes={**self.classes, **absent})
 
 
 def of_labels(predicted: Sequence[str], gold: Sequence[str]) -> dict[str, ClassScores]:
