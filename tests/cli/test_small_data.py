@@ -194,3 +194,31 @@ def test_flags_without_effect_are_refused(
     assert done.code == 2 and "none for this run (translation)" in done.err
     done = triptych("evaluate", tickets.run, "--as", "classification", "--html", "a.html")
     assert done.code == 2 and "--html has no effect with --as" in done.err
+
+
+@pytest.mark.parametrize("task", ["language-modelling", "masked-words"])
+def test_init_of_plain_text_holds_out_enough_and_training_says_it(
+    triptych: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
+    story = (f"On day {n} the harbour lay still, and nobody saw boat {n}." for n in range(60))
+    (tmp_path / "story.txt").write_text("\n\n".join(story), encoding="utf-8")
+    done = triptych("init", task, "--train", tmp_path / "story.txt", "--out", tmp_path / "a.toml")
+    assert done.code == 0 and "Held out: 6 for validation and 6 for test (10 %" in done.err
+    assert "characters of test text: a score measured on so little" in done.err
+    assert Recipe.load(tmp_path / "a.toml").data.held_out == 0.1
+    assert "kept out of training\n" in (tmp_path / "a.toml").read_text()  # not by a hash
+    done = triptych("train", tmp_path / "a.toml", "--out", tmp_path / "run", "--dry-run")
+    assert "; 6 for validation." in done.err and "characters of validation text" in done.err
+
+
+def test_where_nothing_can_be_held_out_it_is_said_once(
+    triptych: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
+    (tmp_path / "same.tsv").write_text("text\tlabel\n" + "same text\ta\nsame text\tb\n" * 20)
+    done = triptych(
+        "init", "classification", "--train", tmp_path / "same.tsv", "--out", tmp_path / "a.toml"
+    )
+    assert done.code == 0 and "Nothing is held out: 40 texts are too few for it" in done.err
+    assert "Held out" not in done.err and "There are no" not in done.err

@@ -10,7 +10,7 @@ import pytest
 
 from triptych.data.example import Example
 from triptych.data.load import load_split
-from triptych.data.small import few_of_a_class, few_texts, share_for
+from triptych.data.small import few_of_a_class, few_texts, share_for, share_of_text, too_few
 from triptych.data.split import SHARES, Division, by_input, by_source, split_of
 from triptych.data.strata import allotted, strata_of
 from triptych.data.table import DataTable
@@ -132,3 +132,38 @@ def test_what_is_small_is_said() -> None:
     said = few_of_a_class(tickets(a=10, b=9, c=2)) or ""
     assert "'c' (2), 'b' (9)" in said and "'a'" not in said
     assert "and 5 more" in (few_of_a_class(tickets(**{f"n{one}": 1 for one in range(25)})) or "")
+
+
+def test_the_order_changes_nothing_where_a_text_has_two_labels() -> None:
+    whole = tickets(a=60, b=30, c=9)
+    whole += [Example(text=one.text, label="c") for one in whole[:12]]
+    first = by_input(whole, TENTH)
+    for seed in range(3):
+        again = whole[:]
+        random.Random(seed).shuffle(again)
+        second = by_input(again, TENTH)
+        for part in first:
+            assert {one.text for one in first[part]} == {one.text for one in second[part]}
+
+
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.49])
+def test_validation_gets_as_much_as_the_test(share: float) -> None:
+    held = allotted({"a": 100, "b": 40, "c": 10}, dict.fromkeys(SHARES, share))
+    assert sum(held["test"].values()) == round(share * 150)
+    assert abs(sum(held["validation"].values()) - round(share * 150)) <= 2
+    for name, size in {"a": 100, "b": 40, "c": 10}.items():
+        assert held["test"][name] + held["validation"][name] < size  # one is left to learn from
+    alone = allotted({"x": 1, "y": 2}, dict.fromkeys(SHARES, 0.49))
+    assert not alone["test"]["x"] and alone["test"]["y"] + alone["validation"]["y"] < 2
+
+
+def test_little_plain_text_holds_out_more_and_says_it() -> None:
+    assert share_of_text(399_999) == 0.1 and share_of_text(400_000) == 0.05
+    assert share_of_text(799_999) == 0.05 and share_of_text(800_000) is None
+    short, enough = ([Example(text="a word " * count)] for count in (500, 3_000))
+    note = too_few(short, "validation", ("text",), "examples", False) or ""
+    assert note.startswith("Only 3,500 characters of validation text: a score") and "1000" in note
+    assert too_few(enough, "test", ("text",), "examples", False) is None
+    assert too_few(enough, "test", NEEDS, "texts", True) is not None  # one labelled text is little
+    assert "no test examples" in (too_few([], "test", ("text",), "examples", False) or "")
+    assert "Only 12 texts: a percentage" in (few_texts(12, "") or "")

@@ -177,22 +177,16 @@ def _notes(
     predictor: Predictor, examples: Sequence[Example], name: str, data: DataTable, own: bool
 ) -> list[str]:
     """Return warnings on the part that was scored, and on how sure its answers may be."""
-    from ..data.small import few_texts
+    from ..data.small import too_few
     from ..inference.evaluation import uncalibrated
     from ..training.resuming import changes_since
 
     task = predictor.task
     notes: list[str] = []
-    if not task.spec.by_losses:
-        is_share = task.break_down is not None and task.needs[-1] != "tags"
-        part = f"{name} " if own else ""
-        few = few_texts(
-            len(examples),
-            part.strip(),
-            message("texts") if is_share else message("examples"),
-            is_share,
-        )
-        notes += [few] if few else []
+    is_share = task.break_down is not None and task.needs[-1] != "tags"
+    records = message("texts") if is_share else message("examples")
+    few = too_few(examples, name if own else "", task.needs, records, is_share)
+    notes += [few] if few else []
     unsure = uncalibrated(predictor)
     notes += [unsure] if unsure else []
     if own and data.split == "stratified" and predictor.run is not None:

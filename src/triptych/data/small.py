@@ -12,6 +12,7 @@ from .example import Example
 PARTS = (message("train"), message("validation"), message("test"))  # named to a user
 FEW_TEXTS = 100  # a part with fewer says little
 FEW_OF_A_CLASS = 10  # a class with fewer training texts can hardly be learnt
+FEW_CHARACTERS = 20_000  # of plain text, about 5,000 tokens: less says little about a loss
 MOST_NAMED = 20  # classes that a sentence names
 # Up to so many records -> the share that `init` keeps out for each part, so that from 1,000 records
 # on the test has at least FEW_TEXTS; more have enough with the usual 2.5 %.
@@ -23,6 +24,48 @@ def share_for(records: int) -> float | None:
     return next((share for most, share in SHARES if records < most), None)
 
 
+def share_of_text(characters: int) -> float | None:
+    """Return the share to hold out of so much plain text for each part; None: the usual one.
+
+    It is what has FEW_CHARACTERS, as far as a tenth does.
+    """
+    if characters >= FEW_CHARACTERS / 0.025:
+        return None
+    return 0.05 if characters >= FEW_CHARACTERS / 0.05 else 0.1
+
+
+def characters_of(examples: Iterable[Example]) -> int:
+    """Count the characters of plain text."""
+    return sum(len(one.text or "") for one in examples)
+
+
+def too_few(
+    examples: Sequence[Example], part: str, needs: Sequence[str], records: str, is_share: bool
+) -> Message | None:
+    """Return a warning if a part is too small to measure on, else None.
+
+    Plain text is measured by its characters, everything else by its records.
+
+    Args:
+        examples: Those of the part.
+        part: Its name, "test"; "" for files that are no part of the run's data.
+        needs: The fields that the task reads.
+        records: What the examples are called.
+        is_share: What is measured is the share of records with a right answer.
+    """
+    if tuple(needs) != ("text",) or not examples:
+        return few_texts(len(examples), part, records, is_share)
+    count = characters_of(examples)
+    if count >= FEW_CHARACTERS:
+        return None
+    return message(
+        "Only {count:,} characters of {part}: a score measured on so little text is uncertain; "
+        "triptych evaluate RUN --bootstrap 1000 shows by how much.",
+        count=count,
+        part=message("{part} text", part=Message(part)) if part else message("text"),
+    )
+
+
 def margin(count: int) -> float:
     """Return how far a percentage measured on so many texts may be off (95 %, at worst)."""
     return 100 * 1.96 * 0.5 / math.sqrt(max(1, count))
@@ -30,7 +73,7 @@ def margin(count: int) -> float:
 
 def few_texts(
     count: int, part: str, records: str = message("texts"), is_share: bool = True
-) -> str | None:
+) -> Message | None:
     """Return a warning if a part is too small to measure on, else None.
 
     Args:
@@ -47,11 +90,11 @@ def few_texts(
             part=Message(part),
             records=records,
         )
-    only = message(
-        "Only {count:,} {part} {more}:",
-        count=count,
-        part=Message(part),
-        more=records if count > 1 else Message(records.removesuffix("s")),
+    more = records if count > 1 else Message(records.removesuffix("s"))
+    only = (
+        message("Only {count:,} {part} {more}:", count=count, part=Message(part), more=more)
+        if part
+        else message("Only {count:,} {more}:", count=count, more=more)
     )
     if is_share:
         return message(
@@ -84,7 +127,7 @@ def rare_classes(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(rare, key=lambda pair: (pair[1], pair[0])))
 
 
-def few_of_a_class(examples: Sequence[Example]) -> str | None:
+def few_of_a_class(examples: Sequence[Example]) -> Message | None:
     """Return a warning that names the classes with few training texts, else None."""
     rare = rare_classes(class_counts(examples))
     if not rare:

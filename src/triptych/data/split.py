@@ -11,6 +11,7 @@ import hashlib
 import re
 import string
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -123,22 +124,24 @@ def _assigned(
     """
     if not division.stratified:
         return {key: split_of(key, division.shares) for key in keys}
-    stratum_of: dict[str, str] = {}
+    several: dict[str, set[str]] = {}
     for key, stratum in zip(keys, strata_of(examples), strict=True):
-        stratum_of.setdefault(key, stratum)  # equal texts are one, in the class of the first
+        several.setdefault(key, set()).add(stratum)
+    # Equal texts are one. Of two classes it is in the rarer, whatever the order of the file.
+    sizes = Counter(stratum for found in several.values() for stratum in found)
     strata: dict[str, list[str]] = {}
-    for key, stratum in stratum_of.items():
-        strata.setdefault(stratum, []).append(key)
-    found: dict[str, str] = {}
+    for key, found in several.items():
+        strata.setdefault(min(found, key=lambda one: (sizes[one], one)), []).append(key)
+    part_of: dict[str, str] = {}
     ordered = {name: sorted(group, key=_point) for name, group in strata.items()}
     held = allotted({name: len(group) for name, group in ordered.items()}, division.shares)
     for name, group in ordered.items():
         begin = 0
         for part, counts in held.items():
-            found |= dict.fromkeys(group[begin : begin + counts[name]], part)
+            part_of |= dict.fromkeys(group[begin : begin + counts[name]], part)
             begin += counts[name]
-        found |= dict.fromkeys(group[begin:], "train")
-    return found
+        part_of |= dict.fromkeys(group[begin:], "train")
+    return part_of
 
 
 def _point(key: str) -> float:

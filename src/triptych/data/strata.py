@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from .example import Example
 from .formats.bio import OUTSIDE, parts
 
 BANDS = 10  # of numbers, equally many texts in each
-# A class of so many texts has at least one in the part; half of every class stays in training.
+# A class of so many texts has at least one in the part.
 FEWEST = {"test": 4, "validation": 8}
 
 
@@ -45,14 +46,19 @@ def allotted(sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[str,
 
     The total is the share of all texts; every class has its share rounded down, and the texts that
     are missing come from the classes with the largest remainders (Hamilton's method). Then a class
-    of at least FEWEST[part] texts gets one where it has none.
+    of at least FEWEST[part] texts gets one where it has none. Half of every class stays in
+    training, or what the shares leave, if that is less, and always one text.
 
     Args:
         sizes: Class -> number of texts.
         shares: Part -> share of all texts.
     """
     found: dict[str, dict[str, int]] = {}
-    left = {name: size // 2 for name, size in sizes.items()}
+    whole = sum(shares.values())
+    left = {
+        name: min(size - 1, max(size // 2, math.floor(whole * size)))
+        for name, size in sizes.items()
+    }
     for part, share in shares.items():
         counts = {name: min(int(share * size), left[name]) for name, size in sizes.items()}
         missing = round(share * sum(sizes.values())) - sum(counts.values())

@@ -9,7 +9,7 @@ from ..data.batches.encoded import Encoded
 from ..data.batches.shards import Shards
 from ..data.load import load_split
 from ..data.sets import catalog
-from ..data.small import FEW_TEXTS, few_of_a_class, few_texts
+from ..data.small import FEW_TEXTS, few_of_a_class, too_few
 from ..data.split import SHARES
 from ..messages import message
 from ..presets import parameter_count
@@ -20,6 +20,7 @@ from ..runs.sizes import FLOAT_BYTES, refuse_too_large
 from ..training.precision import choose_device
 
 if TYPE_CHECKING:
+    from ..data.example import Example
     from ..model.config import ModelConfig, RecurrentConfig
     from ..recipe.schema import Recipe
     from ..training.job import Progress
@@ -137,19 +138,18 @@ def small_data_notes(prepared: Prepared) -> list[str]:
     Of the test part only its size is looked at, and only where it is held out of a small set.
     """
     examples, data, task = prepared.examples, prepared.recipe.data, prepared.job.task
-    if isinstance(examples, Shards) or task.spec.by_losses:
+    if isinstance(examples, Shards):
         return []
     rare = few_of_a_class(examples)
-    notes = [rare] if rare else []
-    sizes = {"validation": len(prepared.validation)}
+    notes: list[str] = [rare] if rare else []
+    parts: dict[str, Sequence[Example]] = {"validation": prepared.validation}
     is_held_out = data.train is not None and data.test is None
     if is_held_out and len(examples) < FEW_TEXTS / SHARES["test"]:
-        sizes["test"] = len(load_split(data, "test", None, task.needs))
+        parts["test"] = load_split(data, "test", None, task.needs)
     is_share = task.break_down is not None and task.needs[-1] != "tags"
-    for part, count in sizes.items():
-        few = few_texts(
-            count, part, message("texts") if is_share else message("examples"), is_share
-        )
+    records = message("texts") if is_share else message("examples")
+    for part, held in parts.items():
+        few = too_few(held, part, task.needs, records, is_share)
         notes += [few] if few else []
     return notes
 

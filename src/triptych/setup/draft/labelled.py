@@ -80,7 +80,7 @@ def recipe_text(request: DraftRequest) -> str:
             count=len(examples),
         )
     options = {"learn": needs[-1], "pair": "text_pair" in needs}
-    data, examples = small.fitted(request, data, examples, message("texts"), True, options)
+    data, examples = small.fitted(request, data, examples, message("texts"), options)
     if request.start is not None:
         return _fine_tuned(request, request.start, data, needs, examples)
     size = next(size for size in SIZES if len(examples) <= size.texts)

@@ -118,7 +118,7 @@ def recipe_text(request: DraftRequest) -> str:
                 count=count,
                 records=plan.records,
             )
-    data, examples = small.fitted(request, data, examples, plan.records, not plan.is_text_alone)
+    data, examples = small.fitted(request, data, examples, plan.records)
     if request.start is not None:
         return _fine_tuned(request, request.start, plan, data, examples)
     words, size, minutes = forecast(plan, examples, request)

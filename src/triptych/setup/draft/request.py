@@ -121,9 +121,9 @@ def held_line(data: DataTable, records: str, of: str = "the text") -> str:
     """Return the remark on data that is held out of the training file; of: what is hashed."""
     kept = [name for name in ("validation", "test") if not getattr(data, name)]
     share = 100 * (data.held_out or SHARES["test"])
+    way = "" if data.split == "stratified" else f" by a hash of {of}"
     return (
-        f"# {' and '.join(kept)}: {share:g} % of the {records} each, kept out of training by a "
-        f"hash of {of}\n"
+        f"# {' and '.join(kept)}: {share:g} % of the {records} each, kept out of training{way}\n"
         if kept
         else ""
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...data.formats.columns import LEARNT
 from ...data.load import load_split
-from ...data.small import few_of_a_class, few_texts, share_for
+from ...data.small import characters_of, few_of_a_class, share_for, share_of_text, too_few
 from ...messages import Message, message
 from ...tasks.specs import SPECS
 
@@ -28,7 +28,6 @@ def fitted(
     data: DataTable,
     examples: list[Example],
     records: str,
-    divides: bool = True,
     options: Mapping[str, object] | None = None,
 ) -> tuple[DataTable, list[Example]]:
     """Return the data table with a share to hold out that fits the set, and the training examples.
@@ -40,38 +39,52 @@ def fitted(
         data: The user's files.
         examples: The training examples, as the usual split leaves them.
         records: What they are called.
-        divides: False for plain text, whose records are of all lengths: nothing is done.
         options: Those of the task that decide what is learnt.
     """
-    if not divides:
-        return data, examples
     task = SPECS[request.task].build(options or {})
     by_class = task.needs[-1] in LEARNT
     missing = [part for part in PARTS if getattr(data, part) is None]
-    share = share_for(len(examples))
+    share = _share(task, examples)
     if missing and (share is not None or by_class):
         data = replace(data, split="stratified", held_out=share)
         examples = load_split(data, "train", None, task.needs)
     if missing and share is not None:
         sizes = {part: len(load_split(data, part, None, task.needs)) for part in missing}
-        each = [
-            message("{count:,} for {part}", count=count, part=Message(part))
-            for part, count in sizes.items()
-        ]
-        held = each[0]
-        if len(each) > 1:
-            held = message("{one} and {other}", one=held, other=each[1])
-        request.report(
-            message(
-                "Held out: {held} ({value:g} % of the {records} each: data.held_out). The usual "
-                "2.5 % would be too few to measure anything on.",
-                held=held,
-                value=100 * share,
-                records=records,
-            )
-        )
+        request.report(_held_out(sizes, share, len(examples), records))
     _warn(task, data, examples, records, request.report)
     return data, examples
+
+
+def _held_out(sizes: Mapping[str, int], share: float, count: int, records: str) -> Message:
+    """Say how much is held out for each part; count: the records that are left for training."""
+    if not any(sizes.values()):
+        return message(
+            "Nothing is held out: {count:,} {records} are too few for it, or all the same. Name "
+            "other files with --validation FILE and --test FILE.",
+            count=count,
+            records=records if count > 1 else Message(records.removesuffix("s")),
+        )
+    each = [
+        message("{count:,} for {part}", count=size, part=Message(part))
+        for part, size in sizes.items()
+    ]
+    held = each[0]
+    if len(each) > 1:
+        held = message("{one} and {other}", one=held, other=each[1])
+    return message(
+        "Held out: {held} ({value:g} % of the {records} each: data.held_out). The usual "
+        "2.5 % would be too few to measure anything on.",
+        held=held,
+        value=100 * share,
+        records=records,
+    )
+
+
+def _share(task: Task, examples: Sequence[Example]) -> float | None:
+    """Return the share to hold out for each part; None: the usual one. Texts vary in length."""
+    if tuple(task.needs) == ("text",):
+        return share_of_text(characters_of(examples))
+    return share_for(len(examples))
 
 
 def split_lines(data: DataTable) -> str:
@@ -94,11 +107,13 @@ def _warn(
     rare = few_of_a_class(examples)
     if rare:
         report(message("Note: {note}", note=rare))
-    if share_for(len(examples)) is None:
+    if _share(task, examples) is None:
         return
     is_share = task.break_down is not None and task.needs[-1] != "tags"
     parts = {part: load_split(data, part, None, task.needs) for part in PARTS}
-    few = few_texts(len(parts["test"]), "test", records, is_share)
+    if not any(parts.values()):
+        return  # said already
+    few = too_few(parts["test"], "test", task.needs, records, is_share)
     if few:
         report(message("Note: {few} If you have more, name them with --test FILE.", few=few))
     _report_baseline(task, examples, parts["validation"], report)
