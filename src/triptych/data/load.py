@@ -13,6 +13,7 @@ from ..errors import DataError, UsageError, unknown
 from ..messages import message
 from .example import Example, Notify
 from .formats import chats, columns, conll, conllu, references, squad, texts
+from .formats.flag_columns import flags_of
 from .formats.foreign.own_lines import own_lines
 from .formats.pairs import Files, read
 from .formats.references import to_score
@@ -214,6 +215,9 @@ def fitting(data: DataTable, names: Sequence[str], report: Notify | None = None)
     if not data.columns:
         return data
     wanted = {need: str(name) for need, name in data.columns.items() if need != "header"}
+    flags = flags_of(data.columns, ())
+    if flags is not None:
+        wanted = {**wanted, "labels": flags[0], **dict(zip(flags, flags, strict=True))}
     forms = [sniff(name, encoding=data.encoding) for name in names if Path(name).is_file()]
     kinds = [form for form in forms if form.kind != "text"]
     if (

@@ -16,6 +16,7 @@ from functools import reduce
 
 from ...errors import DataError, UsageError, unknown
 from ...messages import message
+from .flag_columns import advice
 from .headers import ROWS, header_verdict, numbers_alone, sides_of
 from .json_lines import object_of
 from .quoting import is_number
@@ -181,6 +182,10 @@ def _places(
     taken = places | dict(zip(open_, free, strict=False))
     if open_ and len(free) > len(open_):
         remarks.append(_several(form, needs, open_, taken, header))
+        way = advice(form, lines)
+        if way is not None:
+            place = f"{form.path}:{form.begins}"
+            remarks.append(Remark(place, message("columns: {way}", way=way)))
     taken |= {
         need: len(first) + number
         for number, need in enumerate(need for need in needs if need not in taken)

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ...messages import listed, message
 from ..example import Example, Notify, OnProblem
 from ..small import class_counts
 from .choosing import HEADER, ColumnChoice, Columns, choose, sample_of
+from .flag_columns import flags_of, labels_of, places_of
 from .foreign.own_lines import own_lines
 from .headers import NAMES
 from .json_lines import brief, object_of, text_of
@@ -117,14 +119,7 @@ def records(
         )
     for one in choice.remarks:
         (remark or (lambda found: notify(str(found))))(one)
-    for number, values in (
-        _of_objects(lines, form, choice, needs, wrong)
-        if form.kind == "jsonl"
-        else (
-            (number, dict(zip(needs, map(str.strip, cells), strict=True)))
-            for number, cells in body_of(lines, form, choice, called(needs), wrong)
-        )
-    ):
+    for number, values in _values_of(lines, form, choice, needs, columns, wrong):
         if needs[-1] in ("label", "value") and _is_missing(values[needs[-1]]):
             (left_out or wrong)(f"{path}:{number}", f"the {needs[-1]} is missing.")
             continue
@@ -146,7 +141,9 @@ def layout_of(
     form = sniffed(path, lines, [])
     if form.kind == "text":
         return form, ColumnChoice(())
-    known = usual_names(needs)
+    known, flags = usual_names(needs), flags_of(columns, form.first)
+    if columns and flags is not None:  # all of them are found when the rows are read
+        columns = {**columns, "labels": flags[0]}
     if not columns and form.kind != "jsonl" and chosen_of(form.first, known) is None:
         _refuse_half_a_header(form, needs)
     choice = choose(form, lines, needs, known, columns)
@@ -186,6 +183,59 @@ def _refuse_half_a_header(form: Format, needs: Sequence[str]) -> None:
             names2=" or ".join(missing),
             sample_of=sample_of(needs, form, True),
         )
+
+
+def _values_of(
+    lines: list[str],
+    form: Format,
+    choice: ColumnChoice,
+    needs: Sequence[str],
+    columns: Columns | None,
+    wrong: OnProblem,
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield (line number, field -> cell or JSON value) of every record."""
+    flags = flags_of(columns, form.first)
+    if flags is not None:
+        yield from _of_flags(lines, form, choice, needs, flags, wrong)
+    elif form.kind == "jsonl":
+        yield from _of_objects(lines, form, choice, needs, wrong)
+    else:
+        for number, cells in body_of(lines, form, choice, called(needs), wrong):
+            yield number, dict(zip(needs, map(str.strip, cells), strict=True))
+
+
+def _of_flags(
+    lines: list[str],
+    form: Format,
+    choice: ColumnChoice,
+    needs: Sequence[str],
+    flags: Sequence[str],
+    wrong: OnProblem,
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield records whose labels have a column or a key each, with 0 or 1."""
+    names, places = places_of(form, flags, choice.header)
+    texts = replace(choice, columns=choice.columns[:-1])  # the labels are the last of the needs
+    if form.kind == "jsonl":
+        records_ = _of_objects(lines, form, texts, needs[:-1], wrong)
+        rows = ((number, values, object_of(lines[number - 1])) for number, values in records_)
+        read_ = (
+            (number, values, [all_.get(name) for name in names]) for number, values, all_ in rows
+        )
+    else:
+        wide = replace(choice, columns=(*texts.columns, *places))
+        read_ = (
+            (
+                number,
+                dict(zip(needs[:-1], map(str.strip, cells), strict=False)),
+                cells[-len(names) :],
+            )
+            for number, cells in body_of(lines, form, wide, (*called(needs[:-1]), *names), wrong)
+        )
+    for number, values, cells in read_:
+        try:
+            yield number, {**values, needs[-1]: labels_of(names, cells)}
+        except ValueError as problem:
+            wrong(f"{form.path}:{number}", str(problem))
 
 
 def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Sequence[str],

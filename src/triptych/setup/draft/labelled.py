@@ -112,6 +112,7 @@ def _asked(request: DraftRequest) -> dict[str, str | int]:
     Raises:
         UsageError: Nobody can be asked.
     """
+    from ...data.formats.flag_columns import advice
     from ...data.formats.foreign.own_lines import own_lines
     from ...data.formats.table_format import sniffed
 
@@ -126,7 +127,9 @@ def _asked(request: DraftRequest) -> dict[str, str | int]:
     )
     if form.kind == "text" or not form.first:
         raise UsageError(doubt)
-    return request.chooser.asked(form, lines, ("text", "label"), None, [doubt])
+    flags = advice(form, lines)
+    doubts = [doubt, *([message("{way}.", way=flags)] if flags else [])]
+    return request.chooser.asked(form, lines, ("text", "label"), None, doubts)
 
 
 def _fine_tuned(
