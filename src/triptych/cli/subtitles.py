@@ -143,10 +143,19 @@ def translate(
         raise UsageError("--srt translates one file of subtitles. Leave out the texts and --jsonl.")
     if file.line_width is not None and file.line_width < 8:
         raise UsageError(f"--line-width is {file.line_width}; it must be 8 characters or more.")
+    from ..data.formats.rolling_captions import unrolled
     from ..data.formats.subtitles import read_subtitles
 
     # Errors in the file are raised before a model is loaded.
     subtitles = read_subtitles(file.srt, file.encoding)
+    if unrolled(subtitles.cues) is not None:
+        talk(
+            message(
+                "Note: {path}: captions that roll: most cues repeat the line before, so lines are "
+                "translated again and again, and each time without what follows.",
+                path=file.srt,
+            )
+        )
     predictor = load_run(run, precision, draft)
     return translate_subtitles(
         predictor,

@@ -9,6 +9,7 @@ from pathlib import Path
 from ...errors import DataError
 from ...messages import message
 from ..example import Notify
+from .rolling_captions import unrolled
 from .subtitle_kinds import is_subtitles, span_of
 from .subtitle_units import units
 from .subtitles import Cue, read_subtitles
@@ -67,6 +68,17 @@ def read_sides(
 def timed_texts(path: Path, notify: Notify, encoding: str | None = None) -> list[TimedText]:
     """Return the cues of a file that have words, in the order of their times."""
     cues = read_subtitles(path, encoding).cues
+    fresh = unrolled(cues)
+    if fresh is not None:
+        notify(
+            message(
+                "{name}: captions that roll: most cues repeat the line before, as automatic ones "
+                "do. Repeated lines are left out, and with them {count:,} cues that have no other.",
+                name=path.name,
+                count=len(cues) - len(fresh),
+            )
+        )
+        cues = fresh
     found = [_timed(cue, number) for number, cue in enumerate(cues)]
     kept = [one for one in found if any(map(str.isalpha, one.text))]
     wordless = len(cues) - len(kept)
