@@ -7,7 +7,8 @@ that was put together from a Message and something else is an ordinary text, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from functools import reduce
 
 
@@ -25,7 +26,7 @@ class Message(str):
 
     def __new__(cls, template: str, /, **values: object) -> Message:
         """Fill `template` with `values`; without values it is taken as it is."""
-        made = super().__new__(cls, template.format(**values) if values else template)
+        made = super().__new__(cls, filled(template, values) if values else template)
         made.template, made.values = template, values
         return made
 
@@ -35,6 +36,62 @@ class Message(str):
     def __add__(self, other: str) -> Message:
         """Join two sentences; each is translated by itself."""
         return Message("{first}{second}", first=self, second=other)
+
+
+# What is counted in our sentences, in the plural, and what may describe it.
+# fmt: off
+COUNTED = frozenset({
+    "texts", "lines", "words", "tokens", "characters", "sentences", "pairs", "examples",
+    "records", "questions", "conversations", "cues", "files", "folders", "trees", "columns",
+    "keys", "rows", "labels", "classes", "entities", "threads", "cores", "steps", "epochs",
+    "minutes", "hours", "seconds", "panels", "runs", "seeds", "models", "errors", "warnings",
+    "problems", "places", "windows", "layers", "heads", "parameters", "updates", "prompts",
+    "passages", "documents", "thresholds", "articles", "pieces"
+})
+# fmt: on
+ADJECTIVES = "usable|validation|test|training|source|target|more|attention"
+SINGULARS = {"classes": "class", "entities": "entity"}
+_COUNT = re.compile(
+    rf"\{{(\w+)(?::[^{{}}]*)?\}} (?:(?:{ADJECTIVES}) )?"
+    rf"(?P<what>(?:{'|'.join(sorted(COUNTED))})\b|\{{(?P<field>\w+)\}})"
+)
+_CLAUSE = re.compile(r"(?:[^.,;:(){}]|\{[^{}]*\})*")
+_PLURAL_VERB = re.compile(r"\b(are|have|were)\b")
+_VERBS = {"are": "is", "have": "has", "were": "was"}
+
+
+def filled(template: str, values: Mapping[str, object]) -> str:
+    """Fill a template; what is counted in English is singular where there is one of it."""
+    if any(type(value) is int and value == 1 for value in values.values()):
+        counts = [*_COUNT.finditer(template)]
+        for place in reversed(range(len(counts))):
+            before = template[counts[place - 1].end() : counts[place].start()] if place else "."
+            template = _in_number(template, counts[place], values, not _CLAUSE.fullmatch(before))
+    return template.format(**values)
+
+
+def _in_number(
+    template: str, found: re.Match[str], values: Mapping[str, object], is_first: bool
+) -> str:
+    """Return the template with what is counted in the singular if the count is one.
+
+    is_first: the count is the first of its clause, so that a verb belongs to it: "2 texts with 1
+    token are left out".
+    """
+    field, count = found["field"], values.get(found[1])
+    what = found["what"] if field is None else str(values.get(field, ""))
+    word = what.split(" ")[0]
+    if type(count) is not int or count != 1 or word not in COUNTED:
+        return template
+    one = SINGULARS.get(word, word.removesuffix("s")) + what[len(word) :]
+    one = one if field is None else one.replace("{", "{{").replace("}", "}}")
+    begin, end = found.span("what")
+    clause = _CLAUSE.match(template, end)
+    rest = "" if clause is None else clause[0]
+    later = template[end + len(rest) :]
+    if is_first:
+        rest = _PLURAL_VERB.sub(lambda verb: _VERBS[verb[0]], rest, count=1)
+    return f"{template[:begin]}{one}{rest}{later}"
 
 
 message = Message  # marks a text for translation: docs/make_translations.py collects its calls

@@ -228,7 +228,7 @@ def test_data_check_lists_wrong_offsets(reader: Path, triptych: Call, tmp_path: 
     file.write_text(json.dumps({"data": [{"paragraphs": [{"context": "Ada met.", "qas": asked}]}]}))
     said = triptych("data", "check", file)
     assert (
-        said.code == 1 and "bad.json#lost: wrong offset" in said.out and "1 questions" in said.err
+        said.code == 1 and "bad.json#lost: wrong offset" in said.out and "1 question;" in said.err
     )
     said = triptych("data", "check", reader.parent / "my.toml")
     assert said.code == 1 and "leak" in said.out

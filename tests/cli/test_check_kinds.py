@@ -23,7 +23,7 @@ FILES = {
     ),
     "trees.txt": (
         "1\tDogs\tdog\tNOUN\t_\t_\t2\tnsubj\t_\t_\n2\tbark\tbark\tVERB\t_\t_\t0\troot\t_\t_\n",
-        "sentences 1 trees",
+        "sentences 1 tree",
         "sentences with trees",
         "parsing",
     ),
@@ -65,7 +65,7 @@ def test_a_task_overrules_the_guess(triptych: Command, tmp_path: Path) -> None:
     guessed = triptych("data", "check", path)
     assert "taken for" in guessed.err
     plain = triptych("data", "check", path, "--task", "language-modelling")
-    assert "plain texts" in plain.err
+    assert "plain text" in plain.err
     flags = ("--task", "classification", "--columns", "text=2,label=1,header=no")
     labelled = triptych("data", "check", path, *flags)
     assert "train 6 texts" in labelled.err

@@ -52,7 +52,7 @@ def test_the_advised_flag_makes_a_recipe_that_trains_and_scores(
     other = triptych(
         "evaluate", tmp_path / "run", "--data", tmp_path / "c.tsv", "--encoding", "koi8-r"
     )
-    assert other.code == 0 and "1 examples" in other.err, other.err
+    assert other.code == 0 and "1 example in" in other.err, other.err
     override = triptych("train", tmp_path / "my.toml", "--encoding", "ascii", "--dry-run")
     assert override.code == 1 and "(--encoding ascii)" in override.err
 

@@ -29,7 +29,7 @@ def test_data_check_knows_these_files(triptych: Command, tmp_path: Path) -> None
     ):
         for name in ("a.jsonl", "a.json"):
             done = triptych("data", "check", written(tmp_path, record, name=name))
-            assert done.code == 0 and "train 1 conversations; 0 errors" in done.err, done.out
+            assert done.code == 0 and "train 1 conversation; 0 errors" in done.err, done.out
     for record in ({"dialogue": "Ann: Hi.", "summary": "A greeting."}, {"text": "Human: Hi."}):
         assert needs_of(written(tmp_path, record)) is None
 

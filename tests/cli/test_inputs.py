@@ -47,7 +47,7 @@ def test_columns_json_and_a_fixed_passage_mean_the_same() -> None:
 @pytest.mark.parametrize(
     ("line", "error", "said"),
     [
-        ("Who?", UsageError, "line 7 has 1 columns.*2 separated by tabs: question, passage"),
+        ("Who?", UsageError, "line 7 has 1 column.*2 separated by tabs: question, passage"),
         ("a\tb\tc", UsageError, "3 columns"),
         ('{"question": "Who?"}', UsageError, "line 7 has no passage"),
         ('{"question": "Who?", "passage": 3}', DataError, "'passage' is 3"),

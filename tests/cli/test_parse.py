@@ -145,7 +145,7 @@ def test_data_check_names_line_and_reason(
         and f"error: {bad}:1: rootless and cyclic tree: 1 -> 2 -> 1 never reaches the root"
         in answer.out
     )
-    assert "0 sentences" not in answer.out and "1 errors" in answer.err
+    assert "0 sentences" not in answer.out and "1 error," in answer.err
 
 
 def test_training_on_a_bad_tree_says_where(

@@ -400,7 +400,7 @@ def test_a_run_that_writes_is_scored_without_answers(
     triptych: Command, code: Path, tmp_path: Path
 ) -> None:
     done = triptych("evaluate", code / "run")
-    assert done.code == 0 and "Scoring 1 examples of test." in done.err and "beam" not in done.err
+    assert done.code == 0 and "Scoring 1 example of test." in done.err and "beam" not in done.err
     done = triptych("evaluate", code / "run", "--predictions", tmp_path / "out.txt")
     assert (
         done.code == 2

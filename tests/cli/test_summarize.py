@@ -340,10 +340,10 @@ def test_files_of_texts_to_write_from_are_checked_line_by_line(
     done = triptych("data", "check", made / "qa.tsv")
     assert (
         done.code == 1
-        and "0 errors, 1 warnings" in done.err
+        and "0 errors, 1 warning" in done.err
         and "the first 2 of 3 are taken" in done.out
     )
     (tmp_path / "pairs.jsonl").write_text(line(source="a", target="b"))
-    assert "train 1 pairs" in triptych("data", "check", tmp_path / "pairs.jsonl").err
+    assert "train 1 pair;" in triptych("data", "check", tmp_path / "pairs.jsonl").err
     done = triptych("data", "stats", made / "sums.jsonl")
     assert done.code == 0 and "source  target" in done.out

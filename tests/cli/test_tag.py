@@ -98,6 +98,6 @@ def test_check_reads_files_and_recipes(folder: Path, triptych: Command, tmp_path
     assert (
         done.code == 1
         and "bad.conll:2: broken BIO: I-X ('b') cannot follow O" in done.out
-        and "1 sentences" in done.err
+        and "1 sentence" in done.err
     )
     assert "leak" in triptych("data", "check", folder / "ner.toml").out

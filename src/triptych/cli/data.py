@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ..errors import UsageError
+from ..messages import Message, message
 from .columns import parsed
 from .console import field, label, put, table, talk
 
@@ -125,10 +126,18 @@ def check(
     _put_problems(report.problems, json_)
     if found.guess is not None:
         talk(found.guess)
+    counts = [*report.pairs.values()]
+    records = records.removesuffix("s") if counts == [1] else records
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
     talk(
-        f"{pairs or 'no'} {records}; {errors:,} errors, {len(report.problems) - errors:,} warnings."
+        message(
+            "{pairs} {records}; {errors:,} errors, {warnings:,} warnings.",
+            pairs=pairs or message("no"),
+            records=Message(records),
+            errors=errors,
+            warnings=len(report.problems) - errors,
+        )
     )
     return int(bool(report.problems))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..messages import message
 from . import evaluate as one
 from .console import Counting, talk
 from .predict import decoding_changes, load_run
@@ -37,21 +38,28 @@ def evaluate(run: str, /, **options: Any) -> int:
             )
     from .seeds import print_scores, summary_of
 
-    split, found = "", []
+    split, found, notes = "", list[dict[str, Any]](), dict[str, None]()
     for seed, folder in folders.items():
         if not (folder / "config.json").is_file():
             talk(f"Seed {seed} is not trained yet and left out: {folder}.")
             continue
-        scores, split = _scores(load_run(str(folder), options.get("precision", "float32")), options)
+        predictor = load_run(str(folder), options.get("precision", "float32"))
+        scores, split = _scores(predictor, options, notes)
         found.append({"seed": seed, "run": str(folder), "metrics": scores})
     if not found:
         raise UsageError(f"No seed of {run} is trained yet. Go on: triptych train {run} --resume")
+    for note in notes:  # each once, not for every seed
+        talk(message("Note: {note}", note=note))
     print_scores(summary_of(found, list(folders), split), bool(options.get("json_")))
     return 0
 
 
-def _scores(predictor: Predictor, options: dict[str, Any]) -> tuple[dict[str, float], str]:
-    """Return the scores of one run and the name of what they are on."""
+def _scores(
+    predictor: Predictor, options: dict[str, Any], notes: dict[str, None]
+) -> tuple[dict[str, float], str]:
+    """Return the scores of one run and the name of what they are on; add warnings to `notes`."""
+    from .evaluate_shown import Result
+
     overrides = dict(options.get("overrides") or {})
     leaks = overrides.pop("data.leaks", None)
     examples, name = one.chosen_examples(
@@ -59,6 +67,25 @@ def _scores(predictor: Predictor, options: dict[str, Any]) -> tuple[dict[str, fl
     )
     settings = predictor.settings(**decoding_changes(overrides))
     assert predictor.run is not None, "a loaded run has a folder"
-    talk(f"Evaluating {predictor.run.path} on {len(examples):,} examples of {name}.")
+    talk(
+        message(
+            "Evaluating {run} on {count:,} examples of {name}.",
+            run=predictor.run.path,
+            count=len(examples),
+            name=name,
+        )
+    )
     with Counting(len(examples), "examples") as counting:
-        return dict(predictor.evaluate(examples, settings, counting.begin).scores.values), name
+        found = predictor.evaluate(examples, settings, counting.begin)
+    result = Result.of(
+        predictor,
+        found,
+        examples,
+        name,
+        intervals={},
+        seconds=0.0,
+        own=options.get("data") is None,
+        with_baseline=False,
+    )
+    notes |= dict.fromkeys(result.notes)
+    return dict(found.scores.values), name

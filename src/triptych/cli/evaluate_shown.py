@@ -77,11 +77,11 @@ class Result:
         assert predictor.run is not None, "a loaded run has a folder"
         data = Recipe.load(predictor.run.path).data
         notes = _notes(predictor, examples, name, data, own)
-        small = own and data.set is None and len(examples) < SMALL_PART
+        small = own and len(examples) < SMALL_PART
         trained: dict[str, int] = {}
         found: Baseline | None = None
         if with_baseline or (small and task.break_down is not None):
-            train = _training_examples(data, task.needs)
+            train = _training_examples(data, task.needs, with_baseline)
             trained, rare = class_counts(train), few_of_a_class(train)
             notes += [rare] if rare else []
             if with_baseline:
@@ -166,11 +166,17 @@ def _unmeasured(names: Sequence[str]) -> Message:
     )
 
 
-def _training_examples(data: DataTable, needs: Sequence[str]) -> list[Example]:
-    """Return what the run was trained on."""
+def _training_examples(data: DataTable, needs: Sequence[str], needed: bool) -> list[Example]:
+    """Return what the run was trained on; nothing if it is not there and not needed."""
     from ..data.load import evenly_spaced, load_split
+    from ..errors import TriptychError
 
-    return evenly_spaced(load_split(data, "train", None, needs), data.examples)
+    try:
+        return evenly_spaced(load_split(data, "train", None, needs), data.examples)
+    except TriptychError:
+        if needed:
+            raise
+        return []
 
 
 def _notes(

@@ -188,7 +188,7 @@ def _object(line: str, place: str) -> dict[str, Any]:
         raise DataError(
             "{place} is not valid JSON ({msg} at column {colno}).",
             place=place,
-            msg=error.msg,
+            msg=error.msg.removesuffix(" at"),  # "starting at"
             colno=error.colno,
         ) from None
     except (ValueError, RecursionError) as error:  # Too many digits, or nested too deeply.

@@ -11,7 +11,7 @@ import gettext
 import os
 from pathlib import Path
 
-from ..messages import Message
+from ..messages import Message, filled
 
 FOLDER = Path(__file__).parent.parent / "locale"
 VARIABLES = ("TRIPTYCH_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -45,7 +45,7 @@ def translated(text: object) -> str:
     template = found.gettext(text.template)
     if not text.values:
         return template
-    return template.format(**{name: _value(value) for name, value in text.values.items()})
+    return filled(template, {name: _value(value) for name, value in text.values.items()})
 
 
 def help_text(text: str) -> str:

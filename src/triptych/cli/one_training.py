@@ -29,6 +29,8 @@ class How:
         track: Folder of a TensorBoard log; None: none is written.
         command: What a user types to continue; None: the command for this run alone.
         prints: Print the folder at the end.
+        said: What was said of the runs before this one, which is not said again; None: there is
+            none.
     """
 
     resume: bool
@@ -37,6 +39,14 @@ class How:
     track: Path | None = None
     command: str | None = None
     prints: bool = True
+    said: set[str] | None = None
+
+    def tell(self, line: str) -> None:
+        """Say a line on stderr, unless it was said of a run before."""
+        if self.said is None or line not in self.said:
+            talk(line)
+        if self.said is not None:
+            self.said.add(line)
 
 
 def train_one(recipe: Recipe, folder: Path, how: How) -> int:
@@ -52,14 +62,15 @@ def train_one(recipe: Recipe, folder: Path, how: How) -> int:
         folder,
         resume=how.resume,
         dry=how.dry_run,
-        report=talk,
+        report=how.tell,
         data_changed=how.data_changed,
     )
     if how.command is not None:
         prepared.job.command = how.command
     if prepared.is_main:
-        for line in [*prepared.describe(), *thread_notes()]:
-            talk(line)
+        # The first batch shows what a model reads, to someone who looks before training.
+        for line in [*prepared.describe(shows_batch=how.dry_run), *thread_notes()]:
+            how.tell(line)
     if how.dry_run:
         talk(message("Dry run: nothing was trained and nothing was written."))
         return 0

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from ..errors import UsageError
+from ..messages import message
 from .console import field, put, talk
 
 PAGES = (".html", ".htm")
@@ -57,6 +58,6 @@ def plot(
         out.parent.mkdir(parents=True, exist_ok=True)
     write_file(out, draw(curves, language).encode())
     count, panels = len(curves.names), len(curves.panels)
-    talk(f"{count} {'run' if count == 1 else 'runs'} by {x}, {panels} panels.")
+    talk(message("{count} runs by {x}, {panels} panels.", count=count, x=x, panels=panels))
     put(field(out))
     return 0

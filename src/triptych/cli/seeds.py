@@ -68,6 +68,7 @@ def train_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], how: How, as
     )
     if is_main:
         _begin(folder, recipe, seeds)
+    said: set[str] = set()
     for number, seed in enumerate(seeds, 1):
         own = seed_folder(folder, seed)
         if is_main:
@@ -81,7 +82,7 @@ def train_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], how: How, as
             )
         if seed not in pending:
             continue
-        code = train_one(_with_seed(recipe, seed), own, _how(how, folder, own))
+        code = train_one(_with_seed(recipe, seed), own, _how(how, folder, own, said))
         if code:
             return code
         if is_main:
@@ -94,7 +95,7 @@ def train_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], how: How, as
     return 0
 
 
-def _how(how: How, folder: Path, own: Path) -> How:
+def _how(how: How, folder: Path, own: Path, said: set[str]) -> How:
     """Return how one seed is trained: resumed if it was begun."""
     resume = how.resume and (own / "config.json").is_file()
     return dataclasses.replace(
@@ -104,6 +105,7 @@ def _how(how: How, folder: Path, own: Path) -> How:
         track=None if how.track is None else track_of(how.track, folder, own),
         command=f"triptych train {folder} --resume",
         prints=False,
+        said=said,
     )
 
 

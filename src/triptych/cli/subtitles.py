@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import UsageError
+from ..messages import message
 from .console import Counting, is_terminal, put_bytes, talk
 from .language import help_text
 from .predict import (
@@ -28,6 +29,7 @@ from .predict import (
 if TYPE_CHECKING:
     from ..data.formats.subtitle_kinds import SubtitleKind
     from ..data.formats.subtitle_units import Unit
+    from ..data.formats.subtitles import Subtitles
     from ..inference.predictor import Predictor
 
 MOST_LINES = 2  # A cue with more lines is named in a notice.
@@ -143,19 +145,11 @@ def translate(
         raise UsageError("--srt translates one file of subtitles. Leave out the texts and --jsonl.")
     if file.line_width is not None and file.line_width < 8:
         raise UsageError(f"--line-width is {file.line_width}; it must be 8 characters or more.")
-    from ..data.formats.rolling_captions import unrolled
     from ..data.formats.subtitles import read_subtitles
 
     # Errors in the file are raised before a model is loaded.
     subtitles = read_subtitles(file.srt, file.encoding)
-    if unrolled(subtitles.cues) is not None:
-        talk(
-            message(
-                "Note: {path}: captions that roll: most cues repeat the line before, so lines are "
-                "translated again and again, and each time without what follows.",
-                path=file.srt,
-            )
-        )
+    _warn_of_rolling(file.srt, subtitles)
     predictor = load_run(run, precision, draft)
     return translate_subtitles(
         predictor,
@@ -166,6 +160,19 @@ def translate(
         file.format_,
         **decoding_changes(overrides),
     )
+
+
+def _warn_of_rolling(path: Path, subtitles: Subtitles) -> None:
+    from ..data.formats.rolling_captions import unrolled
+
+    if unrolled(subtitles.cues) is not None:
+        talk(
+            message(
+                "Note: {path}: captions that roll: most cues repeat the line before, so lines are "
+                "translated again and again, and each time without what follows.",
+                path=path,
+            )
+        )
 
 
 def translate_subtitles(

@@ -115,7 +115,7 @@ def parsed(text: str, path: Path | str, way_out: str) -> Any:
             "{path}:{lineno} is not valid JSON ({msg}): the file is cut off or damaged. {way_out}",
             path=path,
             lineno=error.lineno,
-            msg=error.msg,
+            msg=error.msg.removesuffix(" at").removesuffix(" starting"),
             way_out=way_out,
         ) from None
     except UnicodeEncodeError:

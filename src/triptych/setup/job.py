@@ -78,13 +78,13 @@ class Prepared:
     def is_main(self) -> bool:
         return self.built.resolved.processes.is_main
 
-    def describe(self) -> list[str]:
+    def describe(self, shows_batch: bool = True) -> list[str]:
         """Return model size, memory, the first batch decoded and warnings, one line each."""
         position = self.job.batches.state()
         first = self.job.batches.next_batches(self.job.batches.world)[0][1]
         self.job.batches.restore(position)
         return [
-            *describe(self, first),
+            *describe(self, first, shows_batch),
             *(message("Note: {note}", note=note) for note in small_data_notes(self)),
         ]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SHOWN_EXAMPLES, SHOWN_TOKENS = 2, 40  # shown of the first batch
 
 
-def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
+def describe(prepared: Prepared, first: Sequence[Encoded], shows_batch: bool = True) -> list[str]:
     """Return model size, estimated memory, and the first batch decoded, one line each."""
     recipe, tokenizers, examples = prepared.recipe, prepared.tokenizers, prepared.examples
     if isinstance(examples, Shards):
@@ -74,13 +74,8 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
         ),
         *_cut_off(left),
         *_of_model(config, sizes, memory, budget),
-        message(
-            "First batch: {examples} examples, {tokens:,} tokens. It contains:",
-            examples=len(first),
-            tokens=batch,
-        ),
     ]
-    return lines + _first_examples(prepared, first)
+    return lines + _first_examples(prepared, first) if shows_batch else lines
 
 
 def _cut_off(left: Sequence[int]) -> list[str]:
@@ -114,8 +109,15 @@ def _of_model(config: Any, sizes: str, memory: float, budget: int) -> list[str]:
 
 
 def _first_examples(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
-    """Return the first examples of a batch, decoded."""
-    examples, tokenizers, lines = prepared.examples, prepared.tokenizers, list[str]()
+    """Return how large a batch is, and its first examples decoded."""
+    examples, tokenizers = prepared.examples, prepared.tokenizers
+    lines: list[str] = [
+        message(
+            "First batch: {examples} examples, {tokens:,} tokens. It contains:",
+            examples=len(first),
+            tokens=sum(one.length for one in first),
+        )
+    ]
     for one in first[:SHOWN_EXAMPLES]:
         lines.append(f"  {examples[one.index].place}")
         for name, side in (("source", tokenizers.source), ("target", tokenizers.target)):

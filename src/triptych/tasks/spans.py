@@ -225,7 +225,7 @@ def fit_threshold(
     head.threshold.fill_(float(low + high) / 2)
     return (
         f"A question has no answer above a score of {float(head.threshold):.2f} nats, fitted on "
-        f"{len(best):,} development questions ({int(absent.sum()):,} without an answer): F1 over "
+        f"{len(best):,} validation questions ({int(absent.sum()):,} without an answer): F1 over "
         f"tokens {100 * totals[cut] / len(best):.1f}."
     )
 

@@ -52,7 +52,7 @@ def test_fields_name_columns(tmp_path: Path) -> None:
         DataError, match=r"b\.csv has no column 'nothing'. Its first line has: kind, body"
     ):
         read([path], DataTable(fields=["nothing", "kind"]), SINGLE)
-    with pytest.raises(DataError, match="names 1 columns; it must name 2"):
+    with pytest.raises(DataError, match="names 1 column; it must name 2"):
         read([path], DataTable(fields=["body"]), SINGLE)
 
 
@@ -138,7 +138,7 @@ def test_empty_texts_are_counted(tmp_path: Path) -> None:
         len(read([write(tmp_path, "a.tsv", "x\ta\n \tb\n")], DataTable(), SINGLE, notices.append))
         == 1
     )
-    assert "1 lines without text" in notices[-1]
+    assert "1 line without text is" in notices[-1]
 
 
 def test_the_reader_goes_by_what_is_learnt(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_named_with_its_line() -> None:
                 examples_of(lines(text), "f", fields)
     with pytest.raises(UsageError, match=r"Unknown column '7' of f in data\.columns"):
         examples_of(["a O"], "f", ["1", "7"])
-    with pytest.raises(UsageError, match="names 1 columns"):
+    with pytest.raises(UsageError, match="names 1 column"):
         examples_of(["a O"], "f", ["1"])
 
 

@@ -177,7 +177,7 @@ def test_a_spreadsheet_is_a_table(tmp_path: Path) -> None:
     said = " ".join(notices)
     assert "read as sheet 'Terms' of an Excel workbook." in said
     assert "its other sheets are not read: 'Notes'." in said
-    assert "1 pairs with an empty side are left out" in said
+    assert "1 pair with an empty side is left out" in said
     data = DataTable(train=str(path), test=str(path), columns={"source": "3", "target": "English"})
     (first, *_) = load_split(data, "test", None)
     assert (first.source, first.place) == ("Ein Schiff, alt", "a.xlsx:2")

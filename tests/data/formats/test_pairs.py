@@ -56,7 +56,7 @@ def test_what_was_sniffed_is_echoed(tmp_path: Path) -> None:
     notices: list[str] = []
     read(Files(write(tmp_path, "a.tsv", "a\tb\n\tc\n")), report=notices.append)
     assert notices[0] == "a.tsv: TSV, columns 1, 2, 2 lines, UTF-8"
-    assert "1 pairs with an empty side are left out" in notices[1]
+    assert "1 pair with an empty side is left out" in notices[1]
     assert str(sniff(write(tmp_path, "x.txt", "one\ntwo\n"))) == "x.txt: plain text, 2 lines, UTF-8"
 
 
@@ -182,4 +182,4 @@ def test_a_line_of_a_hundred_thousand_words_is_left_out_and_said(tmp_path: Path)
         write(tmp_path, "a.de", "lang\nkurz\n"),
     )
     assert [example.source for example in read(files, report=notices.append)] == ["short"]
-    assert "1 pairs with a line over 20,000 characters" in notices[-1]
+    assert "1 pair with a line over 20,000 characters" in notices[-1]

@@ -49,7 +49,7 @@ def test_a_given_text_keeps_its_spaces_and_columns_name_keys() -> None:
     assert one.tags == record["pos"] and one.words == [(0, 1), (1, 2), (2, 5), (5, 6)]
     with pytest.raises(UsageError, match=r"Unknown key 'po' of f in data\.columns.*pos"):
         examples_of(rows(record), "f", ["tokens", "po"])
-    with pytest.raises(UsageError, match="names 1 keys"):
+    with pytest.raises(UsageError, match="names 1 key"):
         examples_of(rows(record), "f", ["tokens"])
     body = {"body": "Eva hums", "marks": [[0, 3, "PER"]]}
     assert entities(examples_of(rows(body), "f", ["body", "marks"])[0]) == [("PER", "Eva")]
@@ -93,7 +93,7 @@ def test_sentences_without_a_tag_are_left_out_and_told() -> None:
     (one,) = examples_of(lines, "a/f", report=notices.append)
     assert one.text == "Ray"
     assert "a/f: 2 sentences left out, because a word has no tag (f:1, f:3)." in notices
-    assert "a/f: 1 records left out, because their text is empty (f:4)." in notices
+    assert "a/f: 1 record left out, because their text is empty (f:4)." in notices
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,5 @@ def _counted(found: Iterable[tuple[str, int]]) -> list[Message]:
     """Return each label with its number of texts."""
     return [
         message("'{label}' ({count:,} texts)", label=label, count=count)
-        if count > 1
-        else message("'{label}' (1 text)", label=label)
         for label, count in list(found)[:MOST_SHOWN]
     ]

@@ -331,7 +331,7 @@ def _loaded(raw: bytes, where: str, line: int, wrong: OnProblem) -> object:
             f"byte 0x{raw[problem.start]:02X} is not UTF-8. {advice(raw)}",
         )
     except json.JSONDecodeError as problem:
-        reason = f"not valid JSON ({problem.msg} at column {problem.colno})"
+        reason = f"not valid JSON ({problem.msg.removesuffix(' at')} at column {problem.colno})"
         wrong(
             f"{where}:{line + problem.lineno - 1}",
             f"{reason}. The file may be cut off; copy it again.",

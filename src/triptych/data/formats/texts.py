@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
-from ...messages import message
+from ...messages import Message, listed, message
 from ..example import Example, Notify, OnProblem
 from .lines import lines_of, stop
 from .named_fields import field_lines
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..tokenizers.subwords import Tokenizer
 
 # Characters after which a long document continues in a new Example, at the end of a line.
+MOST_FILES = 3  # each of which is reported on a line of its own
 PIECE = 4000
 WHOLE = 1_000_000  # the same for a file that keeps its lines
 FINER = 200  # pieces that few long texts are cut into if the split would hold none out
@@ -70,6 +71,7 @@ def read(
     notify = report or (lambda message: None)
     key = (data.listed(("text",)) or ["text"])[0]
     found: list[Example] = []
+    read_, lines_read = list[Message](), 0  # what is said of each file
     for path in files_in(names, data.verbatim):
         whole, is_table = as_it_is(path, data.verbatim), bool(data.columns) and not _is_jsonl(path)
         if is_subtitles(path):
@@ -81,32 +83,48 @@ def read(
         else:
             lines = lines_of(path, notify, data.encoding)
             kept = list(texts_of(lines, path, key, whole))
-        kind = (
-            message("subtitles")
-            if is_subtitles(path)
-            else message("a table")
-            if is_table
-            else "JSONL"
-            if _is_jsonl(path)
-            else message("plain text")
-        )
-        how = (
-            message("as they are written, of at most about {longest:,} characters", longest=WHOLE)
-            if whole
-            else message("of at most about {longest:,} characters", longest=PIECE)
-        )
+        read_.append(_said(path, whole, is_table, len(lines), len(kept)))
+        found += kept
+        lines_read += len(lines)
+    for said in read_[:1] if len(read_) > MOST_FILES else read_:
+        notify(said)
+    if len(read_) > MOST_FILES:
         notify(
             message(
-                "{name}: {kind}, {lines:,} lines, UTF-8; {texts:,} texts {how}",
-                name=path.name,
-                kind=kind,
-                lines=len(lines),
-                texts=len(kept),
-                how=how,
+                "{names}: {files:,} files like this one, {lines:,} lines in all; {texts:,} texts",
+                names=listed(Path(name).name for name in names),
+                files=len(read_),
+                lines=lines_read,
+                texts=len(found),
             )
         )
-        found += kept
     return found
+
+
+def _said(path: Path, whole: bool, is_table: bool, lines: int, texts: int) -> Message:
+    """Say what was read of a file."""
+    kind = (
+        message("subtitles")
+        if is_subtitles(path)
+        else message("a table")
+        if is_table
+        else "JSONL"
+        if _is_jsonl(path)
+        else message("plain text")
+    )
+    how = (
+        message("as they are written, of at most about {longest:,} characters", longest=WHOLE)
+        if whole
+        else message("of at most about {longest:,} characters", longest=PIECE)
+    )
+    return message(
+        "{name}: {kind}, {lines:,} lines, UTF-8; {texts:,} texts {how}",
+        name=path.name,
+        kind=kind,
+        lines=lines,
+        texts=texts,
+        how=how,
+    )
 
 
 def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False,

@@ -93,18 +93,22 @@ def noted(text: str, request: DraftRequest) -> str:
             listed=listed,
         )
     if not has_class(request.task):
-        words = message(
+        words = short = message(
             "triptych export cannot write a run of this recipe: transformers has no class for "
             "{task}.",
             task=request.task,
         )
     else:
+        short = message(
+            "triptych export cannot write a run of this recipe for the library transformers (the "
+            "recipe says why). If you need that, add --exportable.",
+        )
         words = message(
             "triptych export cannot write a run of this recipe for the library transformers, which "
             "has no class that computes the same ({listed}). If you need that, add --exportable.",
             listed=listed,
         )
-    request.report(message("Export: {words}", words=words))
+    request.report(message("Export: {words}", words=short))
     return _with_comment(text, words)
 
 
