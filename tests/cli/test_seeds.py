@@ -102,6 +102,8 @@ def test_evaluate_compares_the_seeds(triptych: Command, seeded: Path) -> None:
     assert found["runs"][0]["metrics"] == alone["metrics"]
     table = triptych("evaluate", seeded, "--decoding.beams", "1").out
     assert table.splitlines()[0].split() == ["seed", "3", "seed", "1", "mean", "sd"]
+    said = triptych("evaluate", seeded, "--decoding.beams", "1").err
+    assert said.count("Evaluating ") == 2 and said.count("Note: Only ") == 1  # not for each seed
     done = triptych("evaluate", seeded, "--bootstrap", "10")
     assert done.code == 2 and f"triptych evaluate {seeded}/seed-3" in done.err
 

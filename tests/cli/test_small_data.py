@@ -104,6 +104,7 @@ def test_training_and_the_model_card_say_it(triptych: Command, tickets: SimpleNa
     done = triptych("train", tickets.recipe, "--out", tickets.folder / "dry", "--dry-run", *SMALL)
     for said in ("'claim' (3)", "Only 12 validation texts", "Only 13 test texts"):
         assert f"{said}" in done.err
+    assert "First batch: " in done.err  # which a real run does not show
     card = (tickets.run / "MODEL_CARD.md").read_text()
     limits, training = card.split("## Limits")[1], card.split("## Training")[1].split("##")[0]
     assert "'claim' (3)" in limits and "Only 13 test texts" in limits

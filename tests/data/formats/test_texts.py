@@ -317,3 +317,20 @@ def test_stories_are_split_whole() -> None:
 def test_wikitext_has_no_training_part() -> None:
     with pytest.raises(UsageError, match="only a validation and a test split"):
         catalog.load_other("wikitext-2", "train", DataTable(set="wikitext-2"), ("text",))
+
+
+def test_a_folder_of_many_files_is_reported_in_two_lines(tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / f"{number}.txt").write_text(f"one\ntwo\n\nfile {number}\n")
+    said: list[str] = []
+    assert len(read([str(tmp_path)], DataTable(), ("text",), said.append)) == 12
+    assert len(said) == 2 and said[0].startswith("0.txt: plain text, 4 lines")
+    assert said[1] == f"{tmp_path.name}: 6 files like this one, 24 lines in all; 12 texts"
+    said.clear()
+    read(
+        [str(tmp_path / f"{number}.txt") for number in range(3)],
+        DataTable(),
+        ("text",),
+        said.append,
+    )
+    assert [one[:5] for one in said] == ["0.txt", "1.txt", "2.txt"]
