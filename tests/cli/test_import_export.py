@@ -35,6 +35,6 @@ def test_refusals_are_sentences(triptych: Call, tmp_path: Path) -> None:
     (source / "model.safetensors").rename(source / "pytorch_model.bin")
     done = triptych("import", source, tmp_path / "run")
     assert done.code == 1 and "pickle" in done.err and "safetensors" in done.err
-    assert triptych("import", source, tmp_path / "run", "--task", "tagging").code == 2
+    assert triptych("import", source, tmp_path / "run", "--task", "parsing").code == 2
     assert triptych("export", tmp_path / "none", tmp_path / "out").code == 1
     assert triptych("export", tmp_path / "none", tmp_path / "out", "--format", "onnx").code == 2
