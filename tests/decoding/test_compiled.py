@@ -106,6 +106,30 @@ def test_a_bias_by_positions_is_handed_over_for_each_head(
     assert example(StepModule(model), 2, 3)[3].shape[1] == 4
 
 
+@pytest.mark.parametrize(
+    "dials",
+    [
+        {"query_key_norm": "head", "norm_placement": "both", "rotary_share": 0.5},
+        {"query_key_norm": "whole", "norm_placement": "branch", "positions": "none"},
+    ],
+)
+def test_dials_of_published_models_fit_a_program(dials: dict[str, Any], tmp_path: Path) -> None:
+    model = model_of("decoder-tiny", **{"positions": "rotary", **dials})
+    wanted = written(model, BEAMS, 5)
+    program = plainly_compiled(model, tmp_path, BEAMS.beams)
+    assert written(model, BEAMS, 5) == wanted and program.calls > 3
+    width = 0 if dials.get("positions") else 4
+    assert example(StepModule(model), 2, 3)[1].shape[2] == width
+
+
+@pytest.mark.parametrize("values", [{"attention_window": [4, None]}, {"rotary_base": [10, 20]}])
+def test_blocks_that_differ_run_uncompiled(values: dict[str, Any]) -> None:
+    model = model_of("decoder-tiny", positions="rotary", by_block=values)
+    with pytest.warns(TriptychWarning, match="differ in their windows or rotations"):
+        compile_step(model, GREEDY)
+    assert model.compiled is None
+
+
 @pytest.mark.parametrize("settings", [GREEDY, BEAMS], ids=["greedy", "beams"])
 def test_many_shapes_are_handed_over_as_they_are_read(
     settings: DecodingSettings, tmp_path: Path

@@ -39,8 +39,8 @@ def test_weights_are_those_of_the_forward_pass(preset: str) -> None:
         x, positions = given[0], PackedLayout(inputs["source_lengths"]).positions
         query = module.query(x).view(-1, module.heads, module.head_width)
         key = module.key(x).view(-1, module.key_heads, module.head_width)
-        if (rotary := toy.model.encoder.rotary) is not None:
-            angles = rotary.angles(positions)
+        if toy.model.encoder.rotaries:
+            angles = toy.model.encoder.rotaries[0].angles(positions)
             query, key = plain_rotate(query, angles), plain_rotate(key, angles)
         key = key.repeat_interleave(module.heads // module.key_heads, 1)
         scores = torch.einsum("the,she->hts", query, key) / module.head_width**0.5

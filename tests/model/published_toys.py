@@ -127,7 +127,77 @@ def pair(model: dict[str, Any] | None = None, **dials: Any) -> ModelConfig:
     return ModelConfig(encoder=stack, decoder=stack, vocabulary_size=50, **(model or {}))
 
 
+def llama(scaling: dict[str, Any], rotary_base: float = 10000.0, **more: Any) -> Published:
+    """Return a Llama with a scaling of its rotary positions."""
+    values = {**LLAMA_SIZES, "rms_norm_eps": 1e-6, "rope_theta": rotary_base, **more}
+    dials: dict[str, Any] = {"rotary_scaling": scaling, "rotary_base": rotary_base}
+    return Published(
+        "LlamaForCausalLM",
+        {**values, "rope_scaling": dict(scaling)},
+        decoder(**dials),
+        OF_LLAMA | PRE,
+    )
+
+
+LONGROPE = {
+    "rope_type": "longrope",
+    "original_max_position_embeddings": 8,
+    "short_factor": [1.0, 1.1, 1.3],
+    "long_factor": [1.2, 2.0, 4.0],
+    "factor": 8.0,
+}
+DYNAMIC = {"rope_type": "dynamic", "factor": 3.0, "original_max_position_embeddings": 8}
+# rotations that depend on the length of a text: alike in one pass over whole texts
+BY_LENGTH = {
+    "longrope": llama(LONGROPE),
+    "dynamic": llama(DYNAMIC, max_position_embeddings=8),
+}
 DECODERS = {
+    "llama3.1": llama(
+        {
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64,
+        },
+        rotary_base=50.0,
+    ),
+    "linear": llama({"rope_type": "linear", "factor": 2.5}),
+    "yarn": llama(
+        {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16},
+        rotary_base=100.0,
+    ),
+    "yarn-mscale": llama(
+        {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 16,
+            "beta_fast": 8.0,
+            "beta_slow": 0.5,
+            "mscale": 1.2,
+            "mscale_all_dim": 0.8,
+            "truncate": False,
+        },
+        rotary_base=100.0,
+    ),
+    "phi3-short": llama({**LONGROPE, "original_max_position_embeddings": 16}),
+    "smollm3": Published(
+        "SmolLM3ForCausalLM",
+        {
+            **LLAMA_SIZES,
+            "rms_norm_eps": 1e-6,
+            "num_hidden_layers": 3,
+            "no_rope_layer_interval": 2,
+            "rope_theta": 5000.0,
+            "pad_token_id": 0,
+            "use_sliding_window": False,
+        },
+        decoder(
+            tied=True, layers=3, rotary_base=5000.0, by_block={"positions": ["rotary", "none"]}
+        ),
+        OF_LLAMA | PRE,
+    ),
     "qwen3": Published(
         "Qwen3ForCausalLM",
         {**LLAMA_SIZES, "head_dim": 10, "rms_norm_eps": 1e-6},

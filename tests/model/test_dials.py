@@ -17,6 +17,20 @@ from triptych.model.transformer import Transformer
 from triptych.runs.files import model_config
 from triptych.runs.sizes import parameter_count
 
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8,
+}
+LONGROPE = {
+    "rope_type": "longrope",
+    "original_max_position_embeddings": 8,
+    "long_factor": [1.0, 1.0, 1.0, 1.0],
+    "short_factor": [1, 1, 1, 1],
+}
+
 
 @pytest.mark.parametrize("dials", DIALS)
 @pytest.mark.parametrize("architecture", ["encoder", "decoder", "both"])
@@ -55,6 +69,26 @@ def test_dials_that_are_not_set_are_not_written() -> None:
         ({"by_block": {"gated": [1]}}, "holds 1, which gated cannot be"),
         ({"by_block": {"activation": ["tanh"]}}, "holds 'tanh', which activation cannot be"),
         ({"by_block": {"key_heads": [4, 3]}}, "a multiple of key_heads 3"),
+        ({"positions": "rotary", "rotary_share": 0.4}, "rotary_share leaves 3"),
+        ({"positions": "rotary", "rotary_share": 0.1}, "rotary_share leaves 0"),
+        ({"by_block": {"positions": ["none"]}}, "chooses between rotary and none, as must"),
+        ({"positions": "none", "by_block": {"positions": ["alibi"]}}, "chooses between rotary"),
+        ({"by_block": {"rotary_base": [0.0]}}, "holds 0.0, which rotary_base cannot be"),
+        ({"by_block": {"rotary_base": [float("inf")]}}, "holds inf, which rotary_base cannot be"),
+        *(
+            ({"positions": "rotary", "rotary_scaling": scaling}, said)
+            for scaling, said in [
+                ({}, "rope_type is None; it must be one of linear, dynamic"),
+                ({"rope_type": ["yarn"]}, "it must be one of linear, dynamic"),
+                ({"rope_type": "linear"}, "lacks factor"),
+                ({"rope_type": "linear", "factor": -1.0}, "factor is -1.0; it must be above 0"),
+                ({"rope_type": "linear", "factor": 2.0, "a": 1}, "has 'a'; linear may have factor"),
+                ({"rope_type": "dynamic", "factor": 2.0}, "lacks original_max_position"),
+                ({**LLAMA3, "high_freq_factor": 1.0}, "must be above low_freq_factor"),
+                ({**LONGROPE, "long_factor": [1.0]}, "it must be 4 positive numbers"),
+                (LONGROPE, "needs factor or attention_factor"),
+            ]
+        ),
         ({"first_position": 1024}, "past the table's 1024 rows"),
         ({"attention_biases": [True]}, "true or false four times"),
         ({"attention_biases": [True, True, True, None]}, "true or false four times"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from published import Published, both, ids
-from published_toys import DECODERS, ENCODERS, PAIRS
+from published_toys import BY_LENGTH, DECODERS, ENCODERS, PAIRS
 from torch import Tensor
 
 from triptych.model.layout import PackedLayout
@@ -53,6 +53,19 @@ def test_decoders(name: str) -> None:
     target = ids(int(LENGTHS.sum()))
     wanted = [theirs(one[None]).logits[0] for one in target.split(LENGTHS.tolist())]
     both_ways(ours, target, torch.cat(wanted))
+
+
+@pytest.mark.parametrize("name", BY_LENGTH)
+@torch.no_grad()
+def test_rotations_by_length(name: str) -> None:
+    """Texts longer and shorter than the border stand in one batch."""
+    theirs, ours = both(BY_LENGTH[name])
+    target = ids(int(LENGTHS.sum()))
+    parts = target.split(LENGTHS.tolist())
+    wanted = torch.cat([theirs(one[None]).logits[0] for one in parts])
+    near(ours.project(ours(target=target, target_lengths=LENGTHS)), wanted)
+    long, text = parts[1][None], ours.start(None, 1)
+    near(ours.step(long, text)[0][0], wanted[6:17])
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -73,6 +73,27 @@ DIALS: dict[str, dict] = {
         "feed_forward_bias": True,
     },
     "olmo2": {"query_key_norm": "whole", "norm_placement": "branch", "key_heads": 2},
+    "smollm3": {"positions": "rotary", "by_block": {"positions": ["rotary", "none"]}},
+    "gemma3": {
+        "positions": "rotary",
+        "rotary_share": 0.5,
+        "by_block": {
+            "attention_window": [3, None],
+            "rotary_base": [100, 10000.0],
+            "rotary_scaling": [None, {"rope_type": "linear", "factor": 8.0}],
+        },
+    },
+    "longrope": {
+        "positions": "rotary",
+        "rotary_scaling": {
+            "rope_type": "longrope",
+            "original_max_position_embeddings": 16,
+            "factor": 2,
+            "long_factor": [3.0, 3.0, 3.0, 3.0],
+            "short_factor": [1.0, 1.5, 2.0, 2.5],
+        },
+    },
+    "no-positions": {"positions": "none"},
     "both-norms": {"norm_placement": "both", "attention_scale": 0.7, "norm": "rms"},
 }
 ARCHITECTURES = ["encoder", "decoder", "both"]

@@ -70,6 +70,13 @@ def compile_step(model: AnyModel, settings: DecodingSettings, folder: Path | Non
             "decoding.compile works with the attention of triptych, not with one of your own. "
             "Leave it out."
         )
+    if len(model.decoder.masks) > 1 or len(model.decoder.rotaries) > 1:
+        message = (
+            "decoding.compile: steps run without a compiled program, because the blocks of this "
+            "model differ in their windows or rotations. The answers are the same."
+        )
+        warnings.warn(message, TriptychWarning, stacklevel=2)
+        return
     if not can_compile():
         raise UsageError(
             f"decoding.compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is "
@@ -115,7 +122,7 @@ class CompiledStep:
         angles, masks = context.angles, list(context.slot_biases)
         sources, beams = state.pool.keys[0].shape[0], state.beams
         kind = (sources == 1, beams, torch.get_num_threads())
-        if kind in self.plain or len(masks) > 1 or not self.fits(state, context.shape[1]):
+        if kind in self.plain or not self.fits(state, context.shape[1]):
             return None
         idle = self.idle.setdefault(kind, [])
         try:
@@ -132,7 +139,8 @@ class CompiledStep:
             if hidden is None:
                 hidden = torch.zeros(sources, 1, 1, 1, cross.keys[0].shape[2], dtype=x.dtype)
             seen = [*cross.keys, *cross.values, hidden]
-        cosine, sine = angles or 2 * (x.new_empty(sources, beams, 0, dtype=torch.float32),)
+        nothing = x.new_empty(sources, beams, 0, dtype=torch.float32)
+        cosine, sine = angles[0] if angles else (nothing, nothing)
         turned = cosine.view(sources, beams, -1), sine.view(sources, beams, -1)
         given = [x.view(sources, beams, -1), *turned, masks[0], slots]
         # The program writes into the cache, so it cannot be given a copy.

@@ -113,9 +113,8 @@ class StepModule(nn.Module):
         rows = x.shape[0] * x.shape[1]
         seen = None if cross is None else CrossKeys(cross[0], cross[1], slots, cross[2])
         past = Slots(slots, keys, values, seen)
-        angles = (
-            (cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)) if cosine.shape[2] else None
-        )
+        turned = cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)
+        angles = (turned,) if cosine.shape[2] else ()
         context = Context(angles=angles, cache=past, shape=(rows, 1), slot_biases=(mask,))
         return self.model.decode_layers(x.reshape(rows, -1), context)
 
@@ -218,7 +217,8 @@ def example(step: StepModule, sources: int, beams: int, room: int = SLOTS) -> St
     x = torch.randn(*rows, config.width).to(precision)
     heads = 1 if model.decoder.position_bias is None else config.heads
     mask = torch.zeros(sources, heads, beams, 1, room, dtype=precision)
-    angle = torch.randn(*rows, width if config.positions == "rotary" else 0)
+    rotaries = model.decoder.rotaries
+    angle = torch.randn(*rows, rotaries[0].width if rotaries else 0)
     return (
         x,
         angle,

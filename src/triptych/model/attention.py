@@ -33,7 +33,8 @@ class Context:
     layout: PackedLayout | None = None
     memory: Tensor | None = None  # (M, D) states of the encoder
     memory_layout: PackedLayout | None = None
-    angles: Angles | None = None  # angles of the rows' positions, if these are rotary
+    # angles of the rows' positions, for each kind of rotation in the stack
+    angles: tuple[Angles, ...] = ()
     bias: Tensor | None = None  # added to the scores of self-attention (1, H, T, S)
     rng: DropoutRng | None = None  # None: no dropout
     selected_rows: Tensor | None = None  # (K,) rising: the only rows that an encoder block computes
@@ -77,6 +78,7 @@ class Attention(nn.Module):
         self.head_width = config.size_of_head  # E
         self.mask, self.has_memory = mask, memory_width is not None
         self.mask_number = 0  # index of this mask in the stack
+        self.rotary_number: int | None = None  # index of the rotation in the stack
         self.scale = config.attention_scale  # None: 1 / sqrt(E)
         source, queries = memory_width or config.width, self.heads * self.head_width
         keys = self.key_heads * self.head_width
@@ -101,8 +103,9 @@ class Attention(nn.Module):
         elif not self.has_memory:
             product = self.joined(x) if cache is None else cache.joined(context.layer, self, x)
             query = self._normed(product(x).view(x.shape[0], -1, self.head_width))  # (N, H + 2K, E)
-            if context.angles is not None:
-                query = rotate(query, context.angles, self.heads + self.key_heads)
+            if self.rotary_number is not None:
+                angles = context.angles[self.rotary_number]
+                query = rotate(query, angles, self.heads + self.key_heads)
             if cache is not None:
                 sizes = [self.heads, self.key_heads, self.key_heads]
                 query, *new = torch.split(query.view(*context.shape, sum(sizes), -1), sizes, 2)
@@ -134,7 +137,8 @@ class Attention(nn.Module):
         assert context.layout is not None, "rows are selected from packed rows"
         query, keys = self.queries(x.index_select(0, selected)), self.keys_of(x)
         layout, bias = context.layout.some(selected), context.bias
-        if (angles := context.angles) is not None:
+        if self.rotary_number is not None:
+            angles = context.angles[self.rotary_number]
             query = rotate(query, (angles[0][selected], angles[1][selected]))
             keys = rotate(keys, angles, self.key_heads)
         if bias is not None:  # (1, H, T, S) -> (B, H, selected T, S)

@@ -12,7 +12,7 @@ from .config import StackConfig
 from .feed_forward import FeedForward
 from .masks import masked
 from .normalization import ResidualBranch, norm
-from .ops.rotary import Rotary
+from .ops.rotary import Angles, Rotary
 from .position_bias import position_bias
 
 
@@ -72,18 +72,31 @@ class Stack(nn.Module):
             for layer in range(config.layers)
         )
         self.final_norm = nn.Identity() if config.norm_placement == "post" else norm(config)
-        is_rotary = config.positions == "rotary"
-        self.rotary = Rotary(config.size_of_head, config.rotary_base) if is_rotary else None
         self.position_bias = position_bias(config, is_causal)
         attentions = [block.self_attention for block in self.each]
         self.masks = list(dict.fromkeys(one.mask for one in attentions))
         for one in attentions:
             one.mask_number = self.masks.index(one.mask)
+        self.rotaries: list[Rotary] = []  # those of the blocks, each once
+        found: list[tuple[object, ...]] = []
+        for layer, one in enumerate(attentions):
+            own = config.of_block(layer)
+            if own.positions == "rotary":
+                kind = own.rotary_width, own.rotary_base, own.rotary_scaling
+                if kind not in found:
+                    found.append(kind)
+                    self.rotaries.append(Rotary(*kind))
+                one.rotary_number = found.index(kind)
+        self.needs_lengths = any(one.by_length for one in self.rotaries)
 
     @property
     def each(self) -> list[Block]:
         """Return the blocks in order."""
         return cast("list[Block]", list(self.blocks))
+
+    def angles(self, positions: Tensor, lengths: Tensor | None) -> tuple[Angles, ...]:
+        """Return the angles of positions (N,), in texts of `lengths` (N,) if `needs_lengths`."""
+        return tuple(one.angles(positions, lengths) for one in self.rotaries)
 
     def forward(self, x: Tensor, context: Context, selected_rows: Tensor | None = None) -> Tensor:
         """Map (N, D) -> (N, D), or (K, D) of the `selected_rows` (K,) of an encoder."""

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le
 
 from ..checking import Count, Note, Positive, Probability
 from .dials import UNSET, misfit
 from .rnn.config import RecurrentConfig as RecurrentConfig
 
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
-Positions = Literal["sinusoidal", "learned", "rotary", "relative", "alibi"]
+Positions = Literal["sinusoidal", "learned", "rotary", "relative", "alibi", "none"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 Side = Literal["source", "target"]  # what the encoder reads, or what the decoder writes
 
@@ -44,7 +44,8 @@ class StackConfig:
     norm_epsilon: Positive = 1e-5  # added to the variance, to avoid division by 0
     bias: bool = True  # biases of linear layers; LLaMA has none
     # fixed (2017, section 3.5), a learned table, rotated queries and keys (Su et al. 2021), or
-    # added to scores: relative (Raffel et al. 2020, section 2.1) or alibi (Press et al. 2022)
+    # added to scores: relative (Raffel et al. 2020, section 2.1) or alibi (Press et al. 2022); none
+    # at all (some blocks of SmolLM3)
     positions: Positions = "sinusoidal"
     max_positions: Count = 1024  # rows of the learned table; the other schemes are unlimited
     rotary_base: Positive = 10000.0  # base of the rotation angles (Su et al. 2021, section 3.2.2)
@@ -67,6 +68,11 @@ class StackConfig:
     # sines in even columns and cosines in odd ones (2017), or in two halves (Marian, Pegasus);
     # fairseq: halves of D/2 frequencies from 1 to 1/10000, both included (M2M100)
     sinusoids: Literal["interleaved", "halves", "fairseq"] = "interleaved"
+    # the part of each head that is rotated, from its first column on (GPT-NeoX, GPT-J, Phi)
+    rotary_share: Annotated[float, Gt(0), Le(1)] = 1.0
+    # how rotary positions reach longer texts, as published: rope_type linear, dynamic, llama3, yarn
+    # or longrope, and the keys of each
+    rotary_scaling: dict[str, Any] | None = None
     # factor of the scores of attention if it is not 1 / sqrt(width of a head) (T5: 1)
     attention_scale: Positive | None = None
     # biases of the feed-forward network, if they differ from `bias` (GPT-J)
@@ -85,6 +91,11 @@ class StackConfig:
     def size_of_head(self) -> int:
         """Return the width of each head of attention."""
         return self.head_width or self.width // self.heads
+
+    @property
+    def rotary_width(self) -> int:
+        """Return how many columns of each head are rotated."""
+        return int(self.size_of_head * self.rotary_share)
 
     def of_block(self, layer: int) -> StackConfig:
         """Return the configuration of one block, counted from 0."""

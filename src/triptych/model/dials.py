@@ -8,6 +8,8 @@ import math
 import typing
 from typing import TYPE_CHECKING, Any, cast
 
+from .rotary_scaling import scaling_problem
+
 if TYPE_CHECKING:
     from .config import AnyConfig, StackConfig
 
@@ -19,6 +21,8 @@ SET_ONLY = (
     "by_block",
     "first_position",
     "sinusoids",
+    "rotary_share",
+    "rotary_scaling",
     "attention_scale",
     "feed_forward_bias",
     "query_key_norm",
@@ -27,7 +31,16 @@ SET_ONLY = (
 UNSET = "unset"  # a value in by_block for which a recipe, in TOML, has no other word
 LONGEST_PATTERN = 10_000
 RELATIVE_BUCKETS, RELATIVE_FARTHEST = 32, 128  # as in all published T5 models
-BY_BLOCK = ("inner_width", "activation", "gated", "key_heads", "attention_window")
+BY_BLOCK = (
+    "inner_width",
+    "activation",
+    "gated",
+    "key_heads",
+    "attention_window",
+    "positions",
+    "rotary_base",
+    "rotary_scaling",
+)
 
 
 def written(config: AnyConfig) -> dict[str, Any]:
@@ -70,6 +83,9 @@ def misfit(stack: StackConfig) -> str | None:
         for value in cast("list[Any]", values):
             if not _is_valid(value, key, type(stack)):
                 return f"by_block.{key} holds {value!r}, which {key} cannot be"
+    either = ("rotary", "none")
+    if "positions" in given and not {stack.positions, *given["positions"]} <= {*either}:
+        return f"by_block.positions chooses between {' and '.join(either)}, as must positions"
     if pattern(stack) > LONGEST_PATTERN:
         return f"by_block has lists that begin together only every {pattern(stack):,} blocks"
     for layer in range(pattern(stack)):
@@ -93,10 +109,13 @@ def _is_valid(value: Any, key: str, kind: type) -> bool:
     hint = _hints(kind)[key]
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
-    kinds = typing.get_args(hint) or (hint,)
+    kinds = [typing.get_origin(one) or one for one in typing.get_args(hint) or (hint,)]
     if type(None) in kinds and value == UNSET:
         return True
-    return type(value) in kinds and (type(value) is not int or value > 0)
+    if float in kinds and type(value) is int:
+        value = float(value)
+    is_number = type(value) in (int, float)
+    return type(value) in kinds and (not is_number or (math.isfinite(value) and value > 0))
 
 
 def _misfit(block: StackConfig) -> str | None:
@@ -107,6 +126,10 @@ def _misfit(block: StackConfig) -> str | None:
             f"width {block.width} must be a multiple of heads {block.heads}, and heads a multiple "
             f"of key_heads {key_heads}"
         )
-    if block.positions == "rotary" and block.size_of_head % 2:
-        return f"rotary positions need heads of even width, not {block.size_of_head}"
-    return None
+    if block.positions != "rotary":
+        return None
+    width = block.rotary_width
+    if width % 2 or not width:
+        share = "" if block.rotary_share == 1.0 else f", of which rotary_share leaves {width}"
+        return f"rotary positions need heads of even width, not {block.size_of_head}{share}"
+    return None if block.rotary_scaling is None else scaling_problem(block.rotary_scaling, width)

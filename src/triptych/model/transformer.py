@@ -119,7 +119,8 @@ class Transformer(nn.Module):
         enter = self.encoder_entrance if is_source else self.decoder_entrance
         table = self.source_embedding if is_source else None
         context.layout = layout = PackedLayout(lengths)
-        context.angles = None if stack.rotary is None else stack.rotary.angles(layout.positions)
+        own = layout.lengths[layout.sequence] if stack.needs_lengths else None  # (N,)
+        context.angles = stack.angles(layout.positions, own)
         vectors = (self.embedding if table is None else table)(ids)
         return enter(vectors, layout.positions, self.precision, context.rng, segments)
 
@@ -183,9 +184,10 @@ class Transformer(nn.Module):
             positions = (positions[:, None] + new).reshape(-1)
         vectors = self.embedding(tokens.reshape(-1))  # (BT, D)
         x = self.decoder_entrance(vectors, positions, self.precision, None)
+        own = (state.lengths + steps).repeat_interleave(steps) if decoder.needs_lengths else None
         hidden = state.extend(steps)
         context = Context(
-            angles=None if decoder.rotary is None else decoder.rotary.angles(positions),
+            angles=decoder.angles(positions, own),
             cache=state,
             shape=(count, steps),
             slot_biases=state.biases(hidden, steps, decoder.masks, decoder.position_bias),

@@ -234,13 +234,14 @@ def test_cached_attention_shares_a_source_among_its_beams() -> None:
         torch.testing.assert_close(shared[row, 0], (weights @ v)[:, 0])
 
 
+@pytest.mark.parametrize("width", [8, 4])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_rotations_are_the_plain_formula_to_the_bit(precision: torch.dtype) -> None:
+def test_rotations_are_the_plain_formula_to_the_bit(precision: torch.dtype, width: int) -> None:
     from triptych.model.ops.reference import plain_rotate
     from triptych.model.ops.rotary import Rotary, rotate
 
     torch.manual_seed(3)
-    angles = Rotary(8, 10000.0).angles(torch.arange(11))
+    angles = Rotary(width, 10000.0).angles(torch.arange(11))
     given = torch.randn(11, 6, 8).to(precision)
     grad = torch.randn(11, 6, 8).to(precision)
     sides = []

@@ -66,8 +66,8 @@ def plain_projected_cross_entropy(
 
 def plain_rotate(x: Tensor, angles: Angles) -> Tensor:
     """Compute what `rotate` does."""
-    first, second = x.float().chunk(2, -1)
+    width = angles[0].shape[-1]
+    first, second = x[..., :width].float().chunk(2, -1)
     cosine, sine = (part.chunk(2, -1)[1] for part in angles)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1).to(
-        x.dtype
-    )
+    turned = torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1)
+    return torch.cat((turned.to(x.dtype), x[..., width:]), -1)
