@@ -36,6 +36,8 @@ class PackedLayout:
             0
         )
         self.padded = places.clamp_max(self.total - 1)
+        # (B,) tokens at the beginning of each sequence that see all and are seen by all
+        self.global_counts: Tensor | None = None
         self._index: dict[tuple[int, int, int], Tensor] = {}
 
     def some(self, selected_rows: Tensor) -> PackedLayout:

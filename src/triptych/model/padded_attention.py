@@ -12,7 +12,7 @@ from torch import Tensor
 from .attention import Attention
 from .config import StackConfig
 from .layout import PackedLayout
-from .masks import FULL, Mask, allowed
+from .masks import FULL, Mask, allowed, shifted
 from .ops.dropout import DropoutRng
 
 
@@ -70,7 +70,7 @@ class PaddedAttention(Attention):
         )
         pairs = allowed(queries, keys, mask)
         factor = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
-        shift = None if bias is None else bias.to(q.dtype)
+        shift = shifted(bias, queries, keys, mask, q.dtype)
         weights = self.weigh(q, k, None if pairs is None else ~pairs, shift, factor)
         real = queries.real[:, None, :, None]
         weights = torch.where(real, weights, weights.new_zeros(())).to(v.dtype)

@@ -7,28 +7,33 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from triptych.model.block_pattern import BlockPattern
 from triptych.model.config import StackConfig
 from triptych.model.layout import PackedLayout
 from triptych.model.masks import CAUSAL, FULL, Mask, allowed, masked
-from triptych.model.ops import cpu, cuda
+from triptych.model.ops import cpu, cuda, tiles
 from triptych.model.ops.attention import BY_DEVICE, PackedAttention
 from triptych.model.ops.dropout import DropoutRng
 from triptych.model.ops.reference import plain_attention
 from triptych.model.position_bias import Alibi, RelativeBuckets, position_bias, slopes
 
 DEVICES = pytest.mark.parametrize("attend", [cpu.attention, cuda.attention], ids=["cpu", "cuda"])
-SIZES = pytest.mark.parametrize("sizes", [(6, 3, 8), (5, 5), (1,)], ids=str)
+SIZES = pytest.mark.parametrize("sizes", [(6, 3, 8), (5, 5), (1,), (11, 11, 9, 2)], ids=str)
 MASKS: dict[str, Mask] = {
     "full": FULL,
     "causal": CAUSAL,
     "window": masked(True, 3),
     "both sides": masked(False, 4),
-    # blocks of two: the first is seen by all, the others by themselves
-    "blocks": Mask(blocks=torch.eye(4).bool() | (torch.arange(4) == 0), block_size=2),
+    "globals": masked(False, 4, has_globals=True),
+    # more than five blocks are not full
+    "blocks": masked(False, blocks=BlockPattern(1, 0)),
+    "blocks, repeated": masked(False, blocks=BlockPattern(1, 1)),
+    "blocks, drawn": masked(False, blocks=BlockPattern(1, 1, seed=3, heads=4)),
 }
 
 
@@ -71,12 +76,76 @@ def held(
 def test_self_attention(
     attend: PackedAttention, sizes: tuple[int, ...], mask: str, with_bias: bool, key_heads: int
 ) -> None:
+    if mask == "blocks, drawn" and key_heads < 4:
+        pytest.skip("each head draws blocks of its own")
     torch.manual_seed(1)
     rows = layout(*sizes)
     bias = made(1, 4, rows.longest, rows.longest) if with_bias else None
     x = made(rows.total, 4 + 2 * key_heads, 8)
     held(attend, (x, None), (rows, rows), MASKS[mask], bias, None)
     held(attend, (x, None), (rows, rows), MASKS[mask], bias, 1.0)
+
+
+@DEVICES
+@pytest.mark.parametrize("mask", ["both sides", "globals", "blocks, repeated", "blocks, drawn"])
+def test_attention_of_selected_rows(
+    attend: PackedAttention, mask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "QUERIES", 3)
+    torch.manual_seed(6)
+    rows = layout(13, 9, 2, 11)
+    selected = torch.tensor([0, 3, 4, 5, 9, 12, 14, 20, 24, 31])
+    if mask == "globals":
+        rows.global_counts = torch.tensor([2, 1, 2, 3])
+    query, keys = made(10, 4, 8), made(rows.total, 8, 8)
+    held(attend, (query, keys), (rows.some(selected), rows), MASKS[mask], None, None)
+
+
+@DEVICES
+@pytest.mark.parametrize("sizes", [(13, 9, 2, 11), (12, 12)], ids=str)
+def test_global_tokens_are_seen_beyond_the_window(
+    attend: PackedAttention, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "QUERIES", 3)
+    torch.manual_seed(7)
+    rows = layout(*sizes)
+    rows.global_counts = torch.tensor([2, 1, 1, 5][: len(sizes)])
+    held(attend, (made(rows.total, 12, 8), None), (rows, rows), MASKS["globals"], None, None)
+    pairs = allowed(rows, rows, MASKS["globals"])
+    assert pairs is not None
+    assert pairs[0, 0, 8, :12].long().tolist() == [1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("mask", ["both sides", "window", "blocks", "blocks, drawn"])
+def test_the_cost_of_sparse_masks_grows_linearly(
+    mask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice the tokens have at most twice the scores, and a few more."""
+    monkeypatch.setattr(tiles, "QUERIES", 4)
+
+    def scores(length: int) -> int:
+        rows, found = layout(length), 0
+        for tile in tiles.tiles(rows, rows, MASKS[mask]):
+            seen = tile.take(torch.ones(1, 4, length)).shape[2]
+            found += (tile.end - tile.start) * seen
+        return found
+
+    assert scores(400) < 0.2 * 400**2 and scores(400) <= 2 * scores(200) + 400
+
+
+def test_further_blocks_are_those_of_transformers_in_training() -> None:
+    modeling = pytest.importorskip("transformers.models.big_bird.modeling_big_bird")
+    config = modeling.BigBirdConfig(
+        hidden_size=12, num_attention_heads=3, block_size=4, num_random_blocks=2
+    )
+    for blocks in (10, 17):
+        theirs = modeling.BigBirdBlockSparseAttention(config, seed=5).train()
+        plan = theirs._get_rand_attn_plan(4 * blocks, 4, 2)
+        np.random.seed(5)
+        wanted = theirs._bigbird_block_rand_mask_with_head(4 * blocks, 4 * blocks, 4, 4, 3, *plan)
+        pattern = BlockPattern(4, 2, seed=5, heads=3)
+        found = torch.stack([pattern.drawn(block) for block in range(1, blocks - 1)], 1)
+        assert found.tolist() == np.stack(wanted).tolist()
 
 
 @DEVICES
@@ -111,7 +180,7 @@ def test_segments_keep_texts_of_one_row_apart(attend: PackedAttention) -> None:
 def test_blocks_of_queries_take_their_share_of_the_bias(
     sizes: tuple[int, ...], mask: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpu, "BLOCK", 4)
+    monkeypatch.setattr(tiles, "QUERIES", 4)
     torch.manual_seed(4)
     rows = layout(*sizes)
     bias = made(1, 4, rows.longest, rows.longest)

@@ -9,7 +9,7 @@ import torch
 
 from triptych.model.layout import PackedLayout
 from triptych.model.masks import CAUSAL, FULL, allowed, masked
-from triptych.model.ops import attention, cpu, cross_entropy, cuda, dropout, reference
+from triptych.model.ops import attention, cross_entropy, cuda, dropout, reference, tiles
 
 
 def lengths(*values: int) -> PackedLayout:
@@ -68,10 +68,10 @@ def test_attention_dropout_has_the_derivative_of_what_it_computed() -> None:
 def test_blocks_of_a_causal_sequence_equal_the_plain_form(
     heads: int, key_heads: int, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpu, "BLOCK", 4)
+    monkeypatch.setattr(tiles, "QUERIES", 4)
     torch.manual_seed(1)
     rows = lengths(*sizes)
-    assert rows.longest >= cpu.BLOCK
+    assert rows.longest >= tiles.QUERIES
     x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
     fast = attention.attention(x, None, heads, rows, rows, mask=CAUSAL)
     plain, _ = reference.plain_attention(x, None, heads, rows, rows, mask=CAUSAL)
@@ -85,7 +85,7 @@ def test_blocks_of_a_causal_sequence_equal_the_plain_form(
 def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cpu, "BLOCK", 2)
+    monkeypatch.setattr(tiles, "QUERIES", 2)
     rows = lengths(5, 2)
     x = torch.randn(7, 6, 4, dtype=torch.float64, requires_grad=True)
 

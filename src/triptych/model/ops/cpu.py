@@ -6,26 +6,26 @@ It is made for CPUs but runs on every device, and serves those without a faster 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ..layout import PackedLayout
-from ..masks import FULL, Mask, allowed
+from ..masks import FULL, Mask
 from .dropout import DropoutRng
+from .tiles import Tile, tiles
 
 SOFTMAX_BACKWARD: Any = cast(Any, torch)._softmax_backward_data
-BLOCK = 128  # queries of a causal sequence that are computed together
 
 
 class _Attention(torch.autograd.Function):
     """Compute softmax(scale Q K^T + bias) V over packed rows, and its derivative.
 
     Padding exists only inside. Rows are gathered by index in both directions, so the backward needs
-    no scattered additions. Long causal sequences are computed in blocks of queries, each with the
-    keys up to its own end, which skips half of the scores.
+    no scattered additions. Tiles of queries are computed one after the other, each with the keys
+    that the mask lets them see: half of the scores of a long causal sequence are skipped, and the
+    cost of a window or of a block-sparse pattern grows linearly.
     """
 
     @staticmethod
@@ -39,107 +39,143 @@ class _Attention(torch.autograd.Function):
         queries: PackedLayout,
         keys: PackedLayout,
         places: tuple[Tensor, ...],
-        mask: Tensor | None,
+        mask: Mask,
         factor: float,
-        blocks: list[tuple[int, int, int]],
         probability: float,
         rng: DropoutRng | None,
     ) -> Tensor:
         source = (query if memory is None else memory).reshape(-1, query.shape[2])
         (b, t, s), width = (queries.count, queries.longest, keys.longest), query.shape[2]
         groups, flat = heads // key_heads, query.reshape(-1, width)
-        # (BK, G, T, E), (BK, S, E), (BK, S, E)
+        # (BK, G, T, E), (B, K, S, E), (B, K, S, E)
         q = flat.index_select(0, places[0]).view(b * key_heads, groups, t, width)
-        k = source.index_select(0, places[1]).view(b * key_heads, s, width)
-        v = source.index_select(0, places[2]).view(b * key_heads, s, width)
+        k = source.index_select(0, places[1]).view(b, key_heads, s, width)
+        v = source.index_select(0, places[2]).view(b, key_heads, s, width)
         kept: list[Tensor | None] = []
-        out: list[Tensor] = []
-        for start, end, seen in blocks:
-            size = end - start
-            # (BK, GT, S)
-            scores = torch.baddbmm(
-                q.new_empty(()),
-                q[:, :, start:end].reshape(b * key_heads, groups * size, width),
-                k[:, :seen].transpose(1, 2),
-                beta=0,
-                alpha=factor,
-            )
-            shown = mask
-            if mask is not None:
-                shown = mask[:, :, start:end, :seen] if mask.shape[2] > 1 else mask
-                hidden = torch.zeros(shown.shape, dtype=q.dtype, device=q.device)
-                hidden.masked_fill_(~shown, float("-inf"))
-                scores.view(b, key_heads, groups, size, seen).add_(hidden[:, :, None])
-            if bias is not None:
-                scores.view(b, heads, size, seen).add_(bias[:, :, start:end, :seen])
-            weights = torch.softmax(scores, -1)
-            if shown is not None and not bool(shown.any(-1).all()):
-                weights = weights.nan_to_num_(nan=0.0)  # a fully masked row gives zeros
-            # Rows of padding must be zero, so that they add nothing to a gradient.
-            if not queries.dense:
-                weights.view(b, heads, size, seen).mul_(queries.real[:, None, start:end, None])
+        cut, has_gradient = tiles(queries, keys, mask), any(ctx.needs_input_grad)
+        whole = torch.empty(0) if len(cut) == 1 else torch.empty_like(q)
+        for tile in cut:
+            own = tile.rows(key_heads), slice(None), slice(tile.start, tile.end)
+            own_k, own_v = (tile.take(one[tile.rows()]).flatten(0, 1) for one in (k, v))
+            weights = _weights(q[own], own_k, bias, tile, (queries, keys, mask), factor)
             keep = None if rng is None or not probability else rng.keep(weights, probability)
-            # (BK, GT, E)
-            mixed = torch.bmm(weights if keep is None else weights * keep, v[:, :seen])
-            out.append(mixed.view(b * key_heads, groups, size, width))
-            kept += [weights, keep]
+            # (bK, Gt, E)
+            mixed = torch.bmm(weights if keep is None else weights * keep, own_v)
+            if has_gradient:
+                kept += [weights, keep]
+            if len(cut) == 1:
+                whole = mixed
+            else:
+                whole[own] = mixed.view(-1, groups, tile.end - tile.start, width)
         ctx.save_for_backward(q, k, v, *kept)
-        ctx.sizes = (heads, key_heads, queries, keys, query.shape, blocks, factor)
+        ctx.sizes = (heads, key_heads, queries, keys, query.shape, cut, factor)
         ctx.bias_shape = bias.shape if bias is not None and ctx.needs_input_grad[2] else None
         ctx.memory_shape = None if memory is None else memory.shape
-        whole = (out[0] if len(out) == 1 else torch.cat(out, 2)).reshape(-1, width)
+        whole = whole.reshape(-1, width)
         return whole.index_select(0, places[3]).view(queries.total, heads, width)  # (N, H, E)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         q, k, v, *kept = ctx.saved_tensors
-        blocks: list[tuple[int, int, int]]
-        heads, key_heads, queries, keys, query_shape, blocks, factor = ctx.sizes
+        cut: list[Tile]
+        heads, key_heads, queries, keys, query_shape, cut, factor = ctx.sizes
         grad_bias = None if ctx.bias_shape is None else q.new_zeros(ctx.bias_shape)
         grad = _gather(grads[0].contiguous(), queries, 0, heads).view(q.shape)
-        parts: list[Tensor] = []
-        grad_k, grad_v = torch.empty(0), torch.empty(0)
-        # The last block sees all keys.
-        for number, (start, end, seen) in reversed(list(enumerate(blocks))):
+        grad_q = torch.empty(0) if len(cut) == 1 else torch.empty_like(q)
+        totals: list[Tensor | None] = [None, None]  # gradients of keys and values (B, K, S, E)
+        # The last tile of a causal sequence sees all keys.
+        for number, tile in reversed(list(enumerate(cut))):
             weights, keep = kept[2 * number : 2 * number + 2]
-            own_q, own_grad = _rows(q, start, end), _rows(grad, start, end)
+            own = tile.rows(key_heads), slice(None), slice(tile.start, tile.end)
+            own_k, own_v = (tile.take(one[tile.rows()]).flatten(0, 1) for one in (k, v))
+            own_q, own_grad = (x[own].reshape(*weights.shape[:2], q.shape[3]) for x in (q, grad))
             dropped = weights if keep is None else weights * keep
             more_v = torch.bmm(dropped.transpose(1, 2), own_grad)
-            grad_weights = torch.bmm(own_grad, v[:, :seen].transpose(1, 2))
+            grad_weights = torch.bmm(own_grad, own_v.transpose(1, 2))
             if keep is not None:
                 grad_weights = grad_weights.mul_(keep)
             grad_scores = SOFTMAX_BACKWARD(grad_weights, weights, -1, weights.dtype)
             if grad_bias is not None:
-                _add_scores(grad_bias[:, :, start:end, :seen], grad_scores)
+                _add_scores(grad_bias, grad_scores, tile)
             grad_scores = grad_scores.mul_(factor)
             more_k = torch.bmm(grad_scores.transpose(1, 2), own_q)
-            parts.append(
-                torch.bmm(grad_scores, k[:, :seen]).view(q.shape[0], q.shape[1], end - start, -1)
-            )
-            if len(parts) == 1:
-                grad_k, grad_v = more_k, more_v
+            more_q = torch.bmm(grad_scores, own_k)
+            if len(cut) == 1:
+                grad_q = more_q
             else:
-                grad_k[:, :seen] += more_k
-                grad_v[:, :seen] += more_v
-        grad_q = parts[0] if len(parts) == 1 else torch.cat(parts[::-1], 2)
+                grad_q[own] = more_q.view(-1, q.shape[1], tile.end - tile.start, q.shape[3])
+            _collect(totals, (more_k, more_v), k, tile)
         grad_query = grad_q.new_empty(query_shape)
         grad_query[:, :heads] = _ungather(grad_q, queries, heads)
         grad_memory = None if ctx.memory_shape is None else grad_q.new_empty(ctx.memory_shape)
         into, first = (grad_query, heads) if grad_memory is None else (grad_memory, 0)
-        into[:, first : first + key_heads] = _ungather(grad_k, keys, key_heads)
-        into[:, first + key_heads :] = _ungather(grad_v, keys, key_heads)
-        return grad_query, grad_memory, grad_bias, *(10 * (None,))
+        for total in totals:
+            total = torch.zeros_like(k) if total is None else total
+            into[:, first : first + key_heads] = _ungather(total, keys, key_heads)
+            first += key_heads
+        return grad_query, grad_memory, grad_bias, *(9 * (None,))
 
 
-def _add_scores(total: Tensor, scores: Tensor) -> None:
-    """Add scores (BK, GT, S) to `total` (B or 1, H, T, S) in place."""
-    each = scores.view(-1, *total.shape[1:])
-    total.add_(each if total.shape[0] > 1 else each.sum(0, keepdim=True))
+def _weights(
+    q: Tensor,
+    k: Tensor,
+    bias: Tensor | None,
+    tile: Tile,
+    layouts: tuple[PackedLayout, PackedLayout, Mask],
+    factor: float,
+) -> Tensor:
+    """Return the weights (bK, Gt, s) of a tile's keys (bK, s, E) for its queries (bK, G, t, E)."""
+    queries = layouts[0]
+    (groups, size), seen, b = q.shape[1:3], k.shape[1], tile.sequences[1] - tile.sequences[0]
+    scores = torch.baddbmm(
+        q.new_empty(()),
+        q.reshape(len(k), groups * size, k.shape[2]),
+        k.transpose(1, 2),
+        beta=0,
+        alpha=factor,
+    )
+    shown = tile.allowed(*layouts)
+    if shown is not None:
+        hidden = torch.zeros(shown.shape, dtype=q.dtype, device=q.device)
+        hidden.masked_fill_(~shown, float("-inf"))
+        scores.view(b, -1, groups, size, seen).add_(hidden[:, :, None])
+    if tile.repeats[1] > 1:
+        scores[..., : tile.repeats[0]].add_(math.log(tile.repeats[1]))
+    if bias is not None:
+        scores.view(b, -1, size, seen).add_(tile.scores(bias))
+    weights = torch.softmax(scores, -1)
+    if shown is not None and not bool(shown.any(-1).all()):
+        weights = weights.nan_to_num_(nan=0.0)  # a fully masked row gives zeros
+    # Rows of padding must be zero, so that they add nothing to a gradient.
+    if not queries.dense:
+        real = queries.real[tile.rows(), tile.start : tile.end]
+        weights.view(b, -1, size, seen).mul_(real[:, None, :, None])
+    return weights
 
 
-def _rows(x: Tensor, start: int, end: int) -> Tensor:
-    """Select queries of (BK, G, T, E) -> (BK, G * (end - start), E)."""
-    return x[:, :, start:end].reshape(x.shape[0], -1, x.shape[3])
+def _collect(
+    totals: list[Tensor | None], more: tuple[Tensor, Tensor], like: Tensor, tile: Tile
+) -> None:
+    """Add the gradients of a tile's keys and values (bK, s, E) to `totals` (B, K, S, E)."""
+    sees_all = tile.sequences == (0, len(like)) and tile.spans == ((0, like.shape[2]),)
+    for place, one in enumerate(more):
+        each, total = one.view(-1, like.shape[1], *one.shape[1:]), totals[place]
+        if total is None and sees_all and tile.drawn is None:
+            totals[place] = each
+            continue
+        if total is None:
+            total = totals[place] = torch.zeros_like(like)
+        tile.give(total[tile.rows()], each)
+
+
+def _add_scores(total: Tensor, scores: Tensor, tile: Tile) -> None:
+    """Add a tile's scores (bK, Gt, s) to `total` (B or 1, H, T, S) in place."""
+    each = scores.view(-1, total.shape[1], tile.end - tile.start, scores.shape[2])
+    if total.shape[0] > 1:
+        total = total[tile.rows()]
+    else:
+        each = each.sum(0, keepdim=True)
+    tile.give(total[:, :, tile.start : tile.end].transpose(2, 3), each.transpose(2, 3))
 
 
 def _gather(x: Tensor, rows: PackedLayout, first: int, heads: int) -> Tensor:
@@ -177,12 +213,6 @@ def attention(
         key_layout.head_index(total, first + key_heads, key_heads),
         queries.pack_index(heads),
     )
-    # (start, end of the queries, number of keys they may see), computed one after the other
-    queried, seen = queries.longest, key_layout.longest
-    blocks = [(0, queried, seen)]
-    if mask.after == 0 and queries is key_layout and queried > BLOCK:
-        ends = [*range(BLOCK, queried, BLOCK), queried]
-        blocks = [(start, end, end) for start, end in pairwise([0, *ends])]
     return _Attention.apply(  # type: ignore[return-value]
         query.contiguous(),
         keys,
@@ -192,9 +222,8 @@ def attention(
         queries,
         key_layout,
         places,
-        allowed(queries, key_layout, mask),
+        mask,
         1.0 / math.sqrt(query.shape[2]) if scale is None else scale,
-        blocks,
         probability,
         rng,
     )

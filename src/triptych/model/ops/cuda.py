@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..layout import PackedLayout
-from ..masks import CAUSAL, FULL, Mask, allowed
+from ..masks import CAUSAL, FULL, Mask, allowed, shifted
 from .dropout import DropoutRng
 
 # The first that supports the arguments is used: flash needs half precision and no explicit mask.
@@ -45,7 +45,7 @@ def attention(
     # The padding of a causal sequence comes after all of its queries.
     is_causal = mask is CAUSAL and queries is key_layout
     pairs = None if is_causal and bias is None else allowed(queries, key_layout, mask)
-    added, empty = bias if bias is None else bias.to(q.dtype), None
+    added, empty = shifted(bias, queries, key_layout, mask, q.dtype), None
     if pairs is not None:
         empty = ~pairs.any(-1, keepdim=True)  # a softmax over nothing would be NaN
         seen = pairs | empty

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..layout import PackedLayout
-from ..masks import FULL, Mask, allowed
+from ..masks import FULL, Mask, allowed, shifted
 from .rotary import Angles
 
 
@@ -43,8 +43,9 @@ def plain_attention(
     )
     scores = q @ k.transpose(2, 3)  # (B, H, T, S)
     scores = scores / math.sqrt(q.shape[-1]) if scale is None else scores * scale
+    bias = shifted(bias, queries, keys, mask, scores.dtype)
     if bias is not None:
-        scores = scores + bias.to(scores.dtype)
+        scores = scores + bias
     pairs = allowed(queries, keys, mask)
     if pairs is not None:
         scores = scores.masked_fill(~pairs, float("-inf"))
