@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .config import StackConfig
+from .disentangled import Relative, disentangled_bias
+from .global_attention import GlobalAttention
 from .interface import KeyCache
 from .layout import PackedLayout
 from .linear import Linear, Product, join, prepack_joined
@@ -16,7 +19,7 @@ from .masks import FULL, Mask
 from .normalization import head_norm, normed_heads
 from .ops import attention as ops
 from .ops.attention import CachedKeys
-from .ops.dropout import DropoutRng
+from .ops.dropout import DropoutRng, dropout
 from .ops.onednn import PrepackedLinear
 from .ops.reference import plain_attention
 from .ops.rotary import Angles, rotate
@@ -36,6 +39,7 @@ class Context:
     # angles of the rows' positions, for each kind of rotation in the stack
     angles: tuple[Angles, ...] = ()
     bias: Tensor | None = None  # added to the scores of self-attention (1, H, T, S)
+    relative: Relative | None = None  # of self-attention, if it is disentangled
     rng: DropoutRng | None = None  # None: no dropout
     selected_rows: Tensor | None = None  # (K,) rising: the only rows that an encoder block computes
     cache: KeyCache | None = None
@@ -89,6 +93,13 @@ class Attention(nn.Module):
         self.output = Linear(queries, config.width, bias[3])
         self.query_norm = head_norm(config, self.heads)
         self.key_norm = head_norm(config, self.key_heads)
+        self.globals: GlobalAttention | None = None
+        if config.attention_globals is not None and not self.has_memory:
+            self.globals = GlobalAttention(config)
+        if config.disentangled is not None:
+            # content to content, content to position, position to content
+            self.scale = (3 * self.head_width) ** -0.5
+        self.vector_dropout = config.dropout  # of the vectors of relative positions
         self.dropout = config.attention_dropout
         self.prepacked_self: PrepackedLinear | None = None
 
@@ -123,12 +134,40 @@ class Attention(nn.Module):
             mixed = self.attend_cached(query, *keys, self.scale)
         else:
             assert layout is not None and key_layout is not None, "packed rows have a layout"
-            scored = query, keys, self.heads, layout, key_layout, self.mask, bias, self.scale
-            if context.weights is not None and context.weighs(self.has_memory):
-                context.weights.append(self.plain(*scored)[1])
-            attend = self.packed or ops.BY_DEVICE.get(x.device.type, ops.attention)
-            mixed = attend(*scored, self.dropout, context.rng)
+            if context.relative is not None:
+                bias = self._disentangled(query, keys, layout, context)
+            mixed = self.mix(
+                (query, keys, self.heads, layout, key_layout, self.mask, bias), context
+            )
+            if self.globals is not None:
+                mixed = self.globals(x, mixed, context, self.mix)
         return self.output(mixed.reshape(-1, self.heads * self.head_width), residual=residual)
+
+    def mix(self, scored: tuple[Any, ...], context: Context) -> Tensor:
+        """Compute attention over packed rows, and collect its weights if they are asked for."""
+        if context.weights is not None and context.weighs(self.has_memory):
+            context.weights.append(self.plain(*scored, self.scale)[1])
+        attend = self.packed or ops.BY_DEVICE.get(scored[0].device.type, ops.attention)
+        return attend(*scored, self.scale, self.dropout, context.rng)
+
+    def _disentangled(
+        self, query: Tensor, keys: Tensor | None, layout: PackedLayout, context: Context
+    ) -> Tensor:
+        """Return the scores of relative positions (B, H, T, S) as a bias."""
+        assert context.relative is not None and context.layout is not None, "of packed rows"
+        vectors, places = context.relative
+        if context.selected_rows is not None:
+            places = places[0][layout.grid]  # (B, selected T, S)
+        vectors = dropout(vectors, self.vector_dropout, context.rng).to(query.dtype)
+        shape = vectors.shape[0], self.heads, self.head_width
+        key = query[:, self.heads : 2 * self.heads] if keys is None else keys[:, : self.heads]
+        return disentangled_bias(
+            (query[:, : self.heads], key),
+            (self.query(vectors).view(shape), self.key(vectors).view(shape)),
+            (layout, context.layout),
+            places,
+            (3 * self.head_width) ** -0.5,
+        )
 
     def _of_selected(
         self, x: Tensor, context: Context, selected: Tensor

@@ -8,7 +8,9 @@ from typing import cast
 from torch import Tensor, nn
 
 from .attention import Attention, Context
+from .block_pattern import block_pattern
 from .config import StackConfig
+from .disentangled import RelativePositions
 from .feed_forward import FeedForward
 from .masks import masked
 from .normalization import ResidualBranch, norm
@@ -27,7 +29,12 @@ class Block(nn.Module):
         attention: type[Attention] = Attention,
     ) -> None:
         super().__init__()
-        mask = masked(is_causal, config.attention_window)
+        mask = masked(
+            is_causal,
+            config.attention_window,
+            block_pattern(config),
+            config.attention_globals is not None,
+        )
         self.self_attention = attention(config, mask=mask)
         self.self_attention_norm = ResidualBranch(config)
         self.cross_attention = None if memory_width is None else attention(config, memory_width)
@@ -73,6 +80,7 @@ class Stack(nn.Module):
         )
         self.final_norm = nn.Identity() if config.norm_placement == "post" else norm(config)
         self.position_bias = position_bias(config, is_causal)
+        self.relative = RelativePositions(config) if config.disentangled else None
         attentions = [block.self_attention for block in self.each]
         self.masks = list(dict.fromkeys(one.mask for one in attentions))
         for one in attentions:
@@ -100,10 +108,13 @@ class Stack(nn.Module):
 
     def forward(self, x: Tensor, context: Context, selected_rows: Tensor | None = None) -> Tensor:
         """Map (N, D) -> (N, D), or (K, D) of the `selected_rows` (K,) of an encoder."""
-        context.bias = None
+        context.bias = context.relative = None
         if self.position_bias is not None and context.cache is None:
             assert context.layout is not None, "packed rows have a layout"
             context.bias = self.position_bias(context.layout.grid, context.layout.grid)
+        if self.relative is not None:
+            assert context.layout is not None, "packed rows have a layout"
+            context.relative = self.relative(context.layout.grid, context.layout.grid)
         for context.layer, block in enumerate(self.blocks):
             if selected_rows is not None and context.layer == len(self.blocks) - 1:
                 context = dataclasses.replace(context, selected_rows=selected_rows)

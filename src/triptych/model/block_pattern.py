@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .config import StackConfig
 from .typed import from_numpy
 
 
@@ -81,3 +82,12 @@ def _drawn(pattern: BlockPattern, rows: int) -> Tensor:
             order = draw.permutation(most)
             found[head, row] = [one for one in order if one not in hidden][: pattern.random]
     return from_numpy(found)
+
+
+def block_pattern(config: StackConfig) -> BlockPattern | None:
+    """Return the pattern of a block's attention, or None if it has none."""
+    dials = config.attention_blocks
+    if dials is None:
+        return None
+    seed, random = dials.get("seed"), dials.get("random", 3)
+    return BlockPattern(dials["size"], random, seed, 1 if seed is None else config.heads)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from ..checking import Count, Note, Positive, Probability
-from .dials import UNSET, misfit
+from .dials import ENCODER_ONLY, UNSET, misfit
 from .rnn.config import RecurrentConfig as RecurrentConfig
 
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
@@ -79,6 +79,15 @@ class StackConfig:
     feed_forward_bias: bool | None = None
     # a norm of queries and keys: of each head (Qwen3, Gemma 3), or of all at once (OLMo 2)
     query_key_norm: Literal["head", "whole"] | None = None
+    # block-sparse attention of an encoder (Zaheer et al. 2020): {"size": 64, "random": 3}, and with
+    # "seed" further blocks are drawn (`block_pattern.py`)
+    attention_blocks: dict[str, int] | None = None
+    # tokens of an encoder with a window that see all and are seen by all, by projections of their
+    # own (Beltagy et al. 2020, section 3): the first of each sequence, or those of its question
+    attention_globals: Literal["first", "question"] | None = None
+    # attention of an encoder to contents and to relative positions apart (He et al. 2021; DeBERTa
+    # v3): {"buckets": 256, "farthest": 512} (`disentangled.py`)
+    disentangled: dict[str, int] | None = None
     # values that blocks take in turn, by key: {"attention_window": [4096, "unset"]} (Gemma 2)
     by_block: dict[str, list[Any]] | None = None
 
@@ -101,6 +110,9 @@ class StackConfig:
         """Return the configuration of one block, counted from 0."""
         own = {key: values[layer % len(values)] for key, values in (self.by_block or {}).items()}
         own = {key: None if value == UNSET else value for key, value in own.items()}
+        if self.attention_blocks is not None and "seed" in self.attention_blocks:
+            seed = self.attention_blocks["seed"] + layer  # each block draws a pattern of its own
+            own["attention_blocks"] = {**self.attention_blocks, "seed": seed}
         return dataclasses.replace(self, by_block=None, **own) if own else self
 
     def contradictions(self, table: str) -> Iterator[str]:
@@ -128,6 +140,12 @@ class ModelConfig:
     output_bias: bool = False  # one number for each entry of the vocabulary, added to its logit
     # factor of the states before the output projection (T5: width ** -0.5)
     output_scale: Positive | None = None
+
+    def contradictions(self, table: str) -> Iterator[str]:
+        """Yield a sentence for each dial of an encoder that a decoder has."""
+        for dial in ENCODER_ONLY if self.decoder is not None else ():
+            if getattr(self.decoder, dial) is not None:
+                yield f"{table}.decoder has {dial}, which is for encoders: set {table}.encoder alone."
 
     @property
     def stacks(self) -> dict[str, StackConfig]:

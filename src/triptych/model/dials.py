@@ -27,7 +27,12 @@ SET_ONLY = (
     "feed_forward_bias",
     "query_key_norm",
     "output_scale",
+    "attention_blocks",
+    "attention_globals",
+    "disentangled",
 )
+# dials of which a causal form is not published
+ENCODER_ONLY = ("attention_blocks", "attention_globals", "disentangled")
 UNSET = "unset"  # a value in by_block for which a recipe, in TOML, has no other word
 LONGEST_PATTERN = 10_000
 RELATIVE_BUCKETS, RELATIVE_FARTHEST = 32, 128  # as in all published T5 models
@@ -126,10 +131,45 @@ def _misfit(block: StackConfig) -> str | None:
             f"width {block.width} must be a multiple of heads {block.heads}, and heads a multiple "
             f"of key_heads {key_heads}"
         )
-    if block.positions != "rotary":
-        return None
-    width = block.rotary_width
-    if width % 2 or not width:
-        share = "" if block.rotary_share == 1.0 else f", of which rotary_share leaves {width}"
-        return f"rotary positions need heads of even width, not {block.size_of_head}{share}"
-    return None if block.rotary_scaling is None else scaling_problem(block.rotary_scaling, width)
+    if block.positions == "rotary":
+        width = block.rotary_width
+        if width % 2 or not width:
+            share = "" if block.rotary_share == 1.0 else f", of which rotary_share leaves {width}"
+            return f"rotary positions need heads of even width, not {block.size_of_head}{share}"
+        if block.rotary_scaling is not None and (
+            problem := scaling_problem(block.rotary_scaling, width)
+        ):
+            return problem
+    return _sparse_misfit(block, key_heads)
+
+
+def _sparse_misfit(block: StackConfig, key_heads: int) -> str | None:
+    """Return why dials of sparse or disentangled attention do not fit, or None."""
+    tables = {
+        "attention_blocks": (block.attention_blocks, {"size": 1}, {"random": 0, "seed": 0}),
+        "disentangled": (block.disentangled, {"farthest": 2}, {"buckets": 4}),
+    }
+    for key, (table, needed, others) in tables.items():
+        if table is None:
+            continue
+        least = {**needed, **others}
+        if set(table) - set(least) or set(needed) - set(table):
+            return f"{key} has {sorted(table)}; it must have {[*needed]} and may have {[*others]}"
+        for name, value in table.items():
+            if type(value) is not int or value < least[name]:
+                return f"{key}.{name} is {value!r}; it must be a whole number from {least[name]}"
+    kind = block.positions
+    if block.attention_blocks is not None and block.attention_window is not None:
+        return "attention_blocks and attention_window are two patterns; give one"
+    if "seed" in (block.attention_blocks or {}) and key_heads != block.heads:
+        return "attention_blocks.seed draws blocks for each head, so key_heads must be heads"
+    if block.attention_globals is not None:
+        if block.attention_window is None:
+            return "attention_globals needs attention_window, beyond which they are seen"
+        if kind in ("rotary", "relative", "alibi"):
+            return f"attention_globals needs positions in the embeddings, not {kind}"
+    if block.disentangled is not None and (
+        kind in ("relative", "alibi") or key_heads != block.heads
+    ):
+        return f"disentangled needs key_heads = heads and no {kind} positions"
+    return None

@@ -18,6 +18,7 @@ from .block import Stack
 from .cache import CrossKeys, Memory, TransformerState
 from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
+from .global_attention import global_counter
 from .interface import HeadInputs, Inputs
 from .layout import PackedLayout
 from .linear import Linear
@@ -44,6 +45,7 @@ class Transformer(nn.Module):
         if encoder:
             self.encoder_entrance = InputEmbedding(encoder, config.embedding_scale)
             self.encoder = Stack(encoder, is_causal=False, attention=attention)
+        self.count_globals = global_counter(encoder)
         if decoder:
             self.decoder_entrance = InputEmbedding(decoder, config.embedding_scale)
             self.decoder = Stack(decoder, True, encoder.width if encoder else None, attention)
@@ -121,6 +123,8 @@ class Transformer(nn.Module):
         context.layout = layout = PackedLayout(lengths)
         own = layout.lengths[layout.sequence] if stack.needs_lengths else None  # (N,)
         context.angles = stack.angles(layout.positions, own)
+        if is_source and self.count_globals is not None:
+            layout.global_counts = self.count_globals(layout, segments)
         vectors = (self.embedding if table is None else table)(ids)
         return enter(vectors, layout.positions, self.precision, context.rng, segments)
 

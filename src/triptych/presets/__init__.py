@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from ..checking import check_instance, fields_of, fitted
-from ..errors import unknown
+from ..errors import UsageError, unknown
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
 from ..runs.sizes import parameter_count as parameter_count
 from . import bert, gpt, recurrent, transformer
@@ -62,7 +62,10 @@ def changed(base: AnyConfig, dials: Mapping[str, object], of: str) -> AnyConfig:
         check_instance(stack, f"model.{side}")
     kinds = fields_of(ModelConfig)
     found = {key: fitted(dials[key], kinds[key], f"model.{key}") for key in dials if key in own}
-    return dataclasses.replace(base, **others, **found)
+    changed_model = dataclasses.replace(base, **others, **found)
+    for sentence in changed_model.contradictions("model"):
+        raise UsageError(sentence)
+    return changed_model
 
 
 def names(kind: type) -> set[str]:

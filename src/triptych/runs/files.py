@@ -69,7 +69,10 @@ def model_config(values: dict[str, object]) -> AnyConfig:
         stacks[side] = None if dials is None else _dials(dials, StackConfig, f"model.{side}")
     if not any(stacks.values()):
         raise ValueError("the model has neither an encoder nor a decoder")
-    return dataclasses.replace(_dials(values, ModelConfig, "model"), **stacks)
+    config = dataclasses.replace(_dials(values, ModelConfig, "model"), **stacks)
+    for sentence in config.contradictions("model"):
+        raise ValueError(sentence)
+    return config
 
 
 def _dials(values: object, kind: type[Dials], table: str) -> Dials:

@@ -235,8 +235,13 @@ def _stack(stack: StackConfig, memory_width: int | None) -> int:
     whole, rest = divmod(stack.layers, len(counts))
     blocks = whole * sum(counts) + sum(counts[:rest])
     table = (stack.max_positions if stack.positions == "learned" else 0) + stack.segments
+    if stack.disentangled is not None:
+        side = stack.disentangled.get("buckets", 0) or stack.disentangled["farthest"]
+        table += 2 * side
     relative = RELATIVE_BUCKETS * stack.heads if stack.positions == "relative" else 0
-    ends = norm * ((stack.norm_placement != "post") + stack.embedding_norm)
+    ends = norm * (
+        (stack.norm_placement != "post") + stack.embedding_norm + (stack.disentangled is not None)
+    )
     return blocks + table * stack.width + relative + ends
 
 
@@ -257,6 +262,11 @@ def _block(dials: StackConfig, memory_width: int | None) -> int:
     parts = biases + sizes.get(dials.query_key_norm or "", 0) * a_norm
     norm = width * a_norm * (2 if dials.norm_placement == "both" else 1)
     count = 2 * width * queries + 2 * width * keys + parts + feed_forward + 2 * norm
+    if dials.attention_globals is not None:  # queries, keys and values of their own
+        count += width * (queries + 2 * keys)
+        count += sum(
+            size for size, has in zip((queries, keys, keys), has_bias, strict=False) if has
+        )
     if memory_width is not None:
         count += 2 * width * queries + 2 * memory_width * keys + parts + norm
     return count
