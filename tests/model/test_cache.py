@@ -4,8 +4,13 @@ forgotten.
 
 from __future__ import annotations
 
+import pytest
 import torch
 from test_transformer import batch, make
+
+from triptych.model import cache, kv_pool
+from triptych.model.config import ModelConfig, StackConfig
+from triptych.model.transformer import Transformer
 
 
 def test_two_states_from_one_do_not_meet() -> None:
@@ -63,3 +68,52 @@ def test_forgotten_drafts_leave_no_trace() -> None:
             model.start(memory, torch.tensor([row])),
         )
         torch.testing.assert_close(got[row, 0], want[0, -1], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("window", [4, [4, "unset"]], ids=["all layers", "every other layer"])
+@torch.no_grad()
+def test_a_window_is_all_that_its_layers_keep(
+    window: int | list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same logits as without a cache, over states that share, trade, join and take back."""
+    monkeypatch.setattr(kv_pool, "REWIND", 8)
+    monkeypatch.setattr(cache, "REWIND", 8)
+    monkeypatch.setattr(cache, "FORGOTTEN", 16)
+    torch.manual_seed(7)
+    dials = {"by_block": {"attention_window": window}} if isinstance(window, list) else {}
+    stack = StackConfig(layers=2, width=16, heads=2, inner_width=16, positions="rotary",
+                        attention_window=4, **dials)  # fmt: skip
+    model = Transformer(ModelConfig(decoder=stack, vocabulary_size=50)).eval()
+    text = torch.randint(0, 50, (4, 100))
+    whole = [model.project(model(target=row, target_lengths=torch.tensor([100]))) for row in text]
+
+    def follow(state, rows, start, end, size=1):  # type: ignore[no-untyped-def]
+        for first in range(start, end, size):
+            logits, state = model.step(text[rows, first : first + size], state)
+            for row, found in zip(rows, logits, strict=True):
+                wanted = whole[row][first : first + size]
+                torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+        return state
+
+    state = follow(model.start(None, 2), [0, 1], 0, 40)
+    old = state.select(torch.tensor([1, 0]))  # shares the pool and goes on later
+    state = follow(state, [0, 1], 40, 90)
+    windowed, other = (state.pool.keys[layer].shape[2] for layer in (0, 1))
+    assert windowed <= 3 + 8 + 2 * 16 + 16 and state.pool.slots >= 90
+    assert other == windowed if window == 4 else other >= 90
+    old = follow(old, [1, 0], 40, 60, 5)
+    back = follow(state.truncate(state.lengths - 8), [0, 1], 82, 90, 2)
+    with pytest.raises(ValueError, match="at most 8 tokens"):
+        back.truncate(back.lengths - 60)
+    young = follow(model.start(None, 2), [2, 3], 0, 5)
+    both = old.join(young)
+    lengths = [60, 60, 5, 5]
+    for _ in range(30):
+        tokens = torch.stack([text[row, at] for row, at in zip((1, 0, 2, 3), lengths, strict=True)])
+        logits, both = model.step(tokens[:, None], both)
+        for row, at, found in zip((1, 0, 2, 3), lengths, logits[:, 0], strict=True):
+            torch.testing.assert_close(found, whole[row][at], atol=1e-5, rtol=0)
+        lengths = [one + 1 for one in lengths]
+    assert both.pool.keys[0].shape[2] <= 80
+    beams = follow(both.select(torch.tensor([0, 0, 2, 2])), [1, 1, 2, 2], 90, 90)
+    assert beams.beams == 2

@@ -131,7 +131,8 @@ class CompiledStep:
             program = self._program(kind, x)
         if program is None:
             return None
-        slots = torch.arange(state.used, state.pool.used)
+        first = state.pool.first[0]  # there is one mask
+        slots = torch.arange(state.used - first, state.pool.used - first)
         cross, cache = state.cross, [*state.pool.keys, *state.pool.values]
         seen: list[Tensor] = []
         if cross is not None:

@@ -17,7 +17,8 @@ from torch.export import Dim, ExportedProgram, export
 
 from .. import model as model_package
 from ..model.attention import Attention, Context
-from ..model.cache import CrossKeys, whole_lanes
+from ..model.cache import CrossKeys
+from ..model.kv_pool import whole_lanes
 from ..model.linear import Product
 from ..model.ops.attention import CachedKeys
 from ..model.transformer import Transformer

@@ -11,15 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from .attention import Attention
+from .kv_pool import FORGOTTEN, REWIND, KVPool, first_needed, place, whole_lanes
 from .layout import PackedLayout
 from .linear import Product
 from .masks import CAUSAL, Mask
 from .ops.attention import CachedKeys
 from .position_bias import PositionBias
 from .typed import UNTYPED
-
-# Bytes of a vector register; softmax over rows that are not multiples of it is far slower.
-LANE_BYTES = 64
 
 
 @dataclass(slots=True)
@@ -79,31 +77,6 @@ class CrossKeys:
         return CrossKeys(keep(self.keys), keep(self.values), lengths, bias)
 
 
-class KVPool:
-    """Hold keys and values (R, K, C, E) of R sources for every layer, in the order of writing.
-
-    `used` of the C slots are filled. States may share a pool; the first to write keeps it, and any
-    other copies it first.
-    """
-
-    def __init__(self, keys: list[Tensor], values: list[Tensor], used: int = 0) -> None:
-        self.keys, self.values, self.used = keys, values, used
-
-    def select(self, sources: Tensor, used: int) -> KVPool:
-        """Return the first `used` slots of `sources`."""
-        return KVPool(
-            [x.index_select(0, sources) for x in self.keys],
-            [x.index_select(0, sources) for x in self.values],
-            used,
-        )
-
-    def widen(self, slots: int) -> None:
-        self.keys, self.values = (
-            [_widen(x, slots) for x in self.keys],
-            [_widen(x, slots) for x in self.values],
-        )
-
-
 @dataclass(slots=True)
 class TransformerState:
     """Keep a decoder's state of B rows; the model's `step` appends to it in place.
@@ -122,6 +95,9 @@ class TransformerState:
     beams: int
     products: list[Product | None]  # the joined projection of each layer, once it is computed
     began: int  # number of sources at the start
+    windows: tuple[int | None, ...]  # tokens before a query that each mask shows; None: all
+    # (B,) lengths below which the keys that a window needs are forgotten; None: nothing is
+    least: Tensor | None = None
     last: Tensor | None = None  # (B * T, D) states of the last step, if its logits were rounded
 
     @staticmethod
@@ -145,7 +121,11 @@ class TransformerState:
         lengths = torch.zeros(count, dtype=torch.int64, device=device)
         hidden = torch.empty(count, 0, dtype=precision, device=device)
         products: list[Product | None] = [None for _ in attentions]
-        return TransformerState(KVPool(keys, values), 0, hidden, lengths, cross, 1, products, count)
+        masks = {one.mask_number: one.mask.before for one in attentions}
+        windows = tuple(masks[number] for number in range(len(masks)))
+        numbers, first = tuple(one.mask_number for one in attentions), (0,) * len(masks)
+        pool = KVPool(keys, values, numbers, first)
+        return TransformerState(pool, 0, hidden, lengths, cross, 1, products, count, windows)
 
     def select(self, rows: Tensor) -> TransformerState:
         """Return the state of `rows` (int64), in that order; rows may repeat or be left out."""
@@ -169,6 +149,7 @@ class TransformerState:
             pool=pool,
             hidden=self.hidden.index_select(0, rows),
             lengths=self.lengths.index_select(0, rows),
+            least=None if self.least is None else self.least.index_select(0, rows),
             cross=cross,
             beams=beams,
             last=None,
@@ -177,33 +158,34 @@ class TransformerState:
     def join(self, other: TransformerState) -> TransformerState:
         """Return the rows of both states, those of this one first."""
         a, b = (self, other) if self.beams == other.beams else (self._apart(), other._apart())
-        slots = max(a.hidden.shape[1], b.hidden.shape[1])
-
-        def both(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
-            return [
-                torch.cat((_widen(x, slots), _widen(y, slots)))
-                for x, y in zip(first, second, strict=True)
-            ]
-
-        pool = KVPool(
-            both(a.pool.keys, b.pool.keys), both(a.pool.values, b.pool.values), max(a.used, b.used)
-        )
-        hidden = torch.cat(
-            [
-                functional.pad(x.hidden, (0, slots - x.hidden.shape[1]), value=float("-inf"))
-                for x in (a, b)
-            ]
-        )
+        used, slots = max(a.used, b.used), max(a.hidden.shape[1], b.hidden.shape[1])
+        shifts = 0, 0
+        if any(one is not None for one in self.windows):
+            # The newest slots of both stand together, so that windows stay short.
+            lanes = whole_lanes(1, a.hidden.dtype)
+            shifts = (used - a.used) // lanes * lanes, (used - b.used) // lanes * lanes
+        hidden = [
+            functional.pad(x.hidden, (shift, 0), value=float("-inf"))[:, :slots]
+            for x, shift in zip((a, b), shifts, strict=True)
+        ]
+        hidden = [functional.pad(x, (0, slots - x.shape[1]), value=float("-inf")) for x in hidden]
+        least = None
+        if a.least is not None or b.least is not None:
+            least = torch.cat(
+                [torch.zeros_like(x.lengths) if x.least is None else x.least for x in (a, b)]
+            )
         cross = None if a.cross is None or b.cross is None else join_cross(a.cross, b.cross)
         return TransformerState(
-            pool,
-            pool.used,
-            hidden,
+            a.pool.join(b.pool, shifts, slots, used),
+            used,
+            torch.cat(hidden),
             torch.cat((a.lengths, b.lengths)),
             cross,
             a.beams,
             a.products,
             a.began + b.began,
+            a.windows,
+            least,
         )
 
     def _apart(self) -> TransformerState:
@@ -219,6 +201,8 @@ class TransformerState:
         be overwritten without a copy.
         """
         lengths = torch.minimum(lengths, self.lengths)
+        if self.least is not None and bool((lengths < self.least).any()):
+            raise ValueError(f"A state with a window can go back at most {REWIND} tokens.")
         order = (self.hidden == 0).cumsum(1)  # the position of each seen slot, from 1
         hidden = self.hidden.masked_fill(order > lengths[:, None], float("-inf"))
         seen = (hidden == 0).any(0).nonzero()
@@ -238,11 +222,12 @@ class TransformerState:
             pool = self.pool = pool.select(
                 torch.arange(pool.keys[0].shape[0], device=device), start
             )
+        pool = self._forget()
         pool.used = start + self.beams * steps
         slots = whole_lanes(pool.used, self.hidden.dtype)
-        if slots > pool.keys[0].shape[2]:
+        if slots > pool.slots:
             pool.widen(slots)
-        slots = pool.keys[0].shape[2]
+        slots = pool.slots
         if slots > self.hidden.shape[1]:
             self.hidden = functional.pad(
                 self.hidden, (0, slots - self.hidden.shape[1]), value=float("-inf")
@@ -264,12 +249,30 @@ class TransformerState:
             bias[..., start : pool.used].masked_fill_(future, float("-inf"))
         return bias
 
+    def _forget(self) -> KVPool:
+        """Drop slots that no row will see again, in layers whose mask has a window.
+
+        Another state may share the pool and still see them, so they are left out of a new one.
+        """
+        for number, before in enumerate(self.windows):
+            first = self.pool.first[number]
+            if before is None or self.used - first < before + REWIND + FORGOTTEN:
+                continue
+            needed = first_needed(self.hidden, self.lengths, before)
+            needed -= needed % FORGOTTEN
+            if needed > first:
+                self.pool = self.pool.forget(number, needed)
+                least = (self.lengths - REWIND).clamp_min(0)
+                self.least = least if self.least is None else torch.maximum(self.least, least)
+        return self.pool
+
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write (B, T, K, E) of new tokens and return all keys and values of the layer."""
         keys, values = self.pool.keys[layer], self.pool.values[layer]
         shape, new = (keys.shape[0], -1, *key.shape[2:]), self.pool.used - self.used
-        keys.narrow(2, self.used, new).copy_(key.reshape(shape).transpose(1, 2))
-        values.narrow(2, self.used, new).copy_(value.reshape(shape).transpose(1, 2))
+        start = self.used - self.pool.first[self.pool.numbers[layer]]
+        keys.narrow(2, start, new).copy_(key.reshape(shape).transpose(1, 2))
+        values.narrow(2, start, new).copy_(value.reshape(shape).transpose(1, 2))
         return keys, values
 
     def cross_keys(self, layer: int) -> CachedKeys:
@@ -307,31 +310,19 @@ class TransformerState:
             added = bias(queries, keys).to(hidden.dtype)  # (B, H, T, C)
             hidden = hidden + added.view(*shape, *added.shape[1:]).transpose(1, 2)
         found: list[Tensor] = []
-        for mask in masks:
+        for first, mask in zip(self.pool.first, masks, strict=True):
             pairs = None if mask is CAUSAL else mask.pairs(queries, keys)  # (B, T, C)
             if pairs is None:
                 found.append(hidden)
             else:
                 unseen = ~pairs.view(*shape, *pairs.shape[1:])[:, None]
-                found.append(hidden.masked_fill(unseen, float("-inf")))
+                shown = hidden.masked_fill(unseen, float("-inf"))
+                found.append(shown[..., first:] if first else shown)
         return tuple(found)
 
     def advance(self, steps: int) -> None:
         self.lengths = self.lengths + steps
         self.used = self.pool.used
-
-
-def whole_lanes(count: int, dtype: torch.dtype) -> int:
-    """Round `count` up to whole vector registers of `dtype`."""
-    lanes = LANE_BYTES // dtype.itemsize
-    return -(-count // lanes) * lanes
-
-
-def _widen(x: Tensor, room: int) -> Tensor:
-    """Widen (B, K, C, E) -> (B, K, room, E) with zeros, which give no NaN where masked."""
-    if x.shape[2] == room:
-        return x
-    return torch.cat((x, x.new_zeros(x.shape[0], x.shape[1], room - x.shape[2], x.shape[3])), 2)
 
 
 def regroup(cross: CrossKeys | None, sources: Tensor) -> tuple[CrossKeys | None, Tensor, int]:
@@ -352,11 +343,11 @@ def regroup(cross: CrossKeys | None, sources: Tensor) -> tuple[CrossKeys | None,
 def join_cross(a: CrossKeys, b: CrossKeys) -> CrossKeys:
     longest = max(a.keys[0].shape[2], b.keys[0].shape[2])
     keys = [
-        torch.cat((_widen(x, longest), _widen(y, longest)))
+        torch.cat((place(x, 0, longest), place(y, 0, longest)))
         for x, y in zip(a.keys, b.keys, strict=True)
     ]
     values = [
-        torch.cat((_widen(x, longest), _widen(y, longest)))
+        torch.cat((place(x, 0, longest), place(y, 0, longest)))
         for x, y in zip(a.values, b.values, strict=True)
     ]
     lengths = torch.cat((a.lengths, b.lengths))

@@ -145,7 +145,7 @@ class ModelConfig:
         """Yield a sentence for each dial of an encoder that a decoder has."""
         for dial in ENCODER_ONLY if self.decoder is not None else ():
             if getattr(self.decoder, dial) is not None:
-                yield f"{table}.decoder has {dial}, which is for encoders: set {table}.encoder alone."
+                yield f"{table}.decoder has {dial}, which is for encoders: set it there."
 
     @property
     def stacks(self) -> dict[str, StackConfig]:
