@@ -147,7 +147,9 @@ class Attention(nn.Module):
         """Compute attention over packed rows, and collect its weights if they are asked for."""
         if context.weights is not None and context.weighs(self.has_memory):
             context.weights.append(self.plain(*scored, self.scale)[1])
-        attend = self.packed or ops.BY_DEVICE.get(scored[0].device.type, ops.attention)
+        attend: Callable[..., Tensor] = self.packed or ops.BY_DEVICE.get(
+            scored[0].device.type, ops.attention
+        )
         return attend(*scored, self.scale, self.dropout, context.rng)
 
     def _disentangled(
