@@ -155,9 +155,21 @@ def test_text_that_was_decoded_as_latin1_is_told(tmp_path: Path) -> None:
     (problem,) = found
     assert problem.place.endswith("a.txt:1") and problem.severity == "warning"
     assert problem.reason.startswith("control character: U+0092 at column 4, as in Windows-1252")
+    assert "where it is '’'" in problem.reason and "no --encoding mends it" in problem.reason
     (tmp_path / "a.txt").write_bytes(b"Don\x92t go\nfine\n")
     found.clear()
     assert not readable(tmp_path / "a.txt", found)
     assert "bad UTF-8: byte 0x92" in found[0].reason and "--encoding cp1252" in found[0].reason
     found.clear()
     assert readable(tmp_path / "a.txt", found, "cp1252") and not found
+    assert readable(tmp_path / "a.txt", found, "latin1")  # the user's own --encoding is the cause
+    assert found[0].reason.endswith("Read it with --encoding cp1252")
+
+
+def test_only_the_first_control_character_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("caf\u00e9 \u0085\nb \u0093\nc \u0081\n", encoding="utf-8")
+    found: list = []
+    assert readable(tmp_path / "a.txt", found)
+    assert [one.place.rsplit(":")[-1] for one in found] == ["1", "2", "3"]
+    assert ["--encoding" in one.reason for one in found] == [True, False, False]
+    assert found[2].reason == "control character: U+0081 at column 3"  # nothing in cp1252

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...errors import DataError
 from ...messages import message
 from ..example import FIELDS, Example, Notify, texts_of
-from ..formats.encodings import guessed, not_utf8_bytes, without_mark
+from ..formats.encodings import guessed, known, not_utf8_bytes, without_mark
 from ..formats.foreign.own_lines import foreign, is_foreign, utf8_content
 from ..formats.lines import marked_lines
 from ..formats.pairs import LONGEST_LINE, Files, records
@@ -22,6 +22,7 @@ from ..split import sentence_key
 
 RATIO = 3.0  # characters of one side to the other, relative to the set's own mean ratio
 C1 = re.compile("[\x80-\x9f]")  # control characters that no text is written with
+LATIN1 = "iso8859-1"  # as Python names it
 SHORT = 20  # characters; for shorter texts the ratio means nothing
 
 
@@ -152,23 +153,43 @@ def readable(path: str | Path, found: list[Problem], encoding: str | None = None
             "byte order mark: this line begins with one, where files were joined; it is left out"
         )
         found.append(Problem(f"{path}:{number}", reason, "warning"))
-    found += [] if bad else _controls(raw.decode("utf-8"), str(path))
+    found += [] if bad else _controls(raw.decode("utf-8"), str(path), encoding)
     return not bad
 
 
-def _controls(text: str, where: str) -> list[Problem]:
-    """Report C1 control characters, which cp1252 read as latin1 leaves in the place of quotes."""
-    return [
-        Problem(
-            f"{where}:{number}",
-            f"control character: U+{ord(sign[0]):04X} at column {sign.start() + 1}, as in "
-            "Windows-1252 text that was decoded as latin1. Read the original with --encoding "
-            "cp1252",
-            "warning",
-        )
-        for number, line in enumerate(text.split("\n"), 1)
-        if (sign := C1.search(line)) is not None
-    ]
+def _controls(text: str, where: str, encoding: str | None) -> list[Problem]:
+    """Report C1 control characters, which cp1252 read as latin1 leaves in the place of quotes.
+
+    Only where latin1 is the encoding that the user named does another --encoding mend them; a UTF-8
+    file holds them itself, and read as cp1252 it would lose every letter with an accent.
+    """
+    found: list[Problem] = []
+    way = message(
+        "The file itself is UTF-8, so no --encoding mends it: replace these characters in it, or "
+        "save the text anew from its source",
+    )
+    if encoding is not None and known(encoding) == LATIN1:
+        way = message("Read it with --encoding cp1252")
+    for number, line in enumerate(text.split("\n"), 1):
+        if (sign := C1.search(line)) is not None:
+            place = f"{where}:{number}"
+            found.append(Problem(place, _control(sign[0], sign.start() + 1, way), "warning"))
+            way = ""  # once is enough
+    return found
+
+
+def _control(sign: str, column: int, way: str) -> str:
+    meant = sign.encode("latin1").decode("cp1252", "ignore")
+    stands = message(", as in Windows-1252 text that was decoded as latin1") if meant else ""
+    if meant:
+        stands = message("{stands}, where it is {meant!r}", stands=stands, meant=meant)
+    return message(
+        "control character: U+{code} at column {column:,}{stands}{way}",
+        code=f"{ord(sign):04X}",
+        column=column,
+        stands=stands,
+        way=message(". {way}", way=way) if way else "",
+    )
 
 
 def left_out(path: str | Path, notify: Notify, encoding: str | None = None) -> list[Problem]:
