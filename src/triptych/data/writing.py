@@ -93,9 +93,14 @@ def _table(examples: Sequence[Example], needs: Needs, notify: Notify, sign: str)
     )
     if plain:
         return ["\t".join(row) for row in rows]
+    return [line for row in rows for line in _csv_row(row, sign).split("\n")]
+
+
+def _csv_row(row: Sequence[str], sign: str) -> str:
+    """Write a row without its end. Both characters of the end are quoted inside a cell."""
     file = io.StringIO()
-    csv.writer(file, delimiter=sign, lineterminator="\n").writerows(rows)
-    return file.getvalue().split("\n")[:-1]
+    csv.writer(file, delimiter=sign, lineterminator="\r\n").writerow(row)
+    return file.getvalue().removesuffix("\r\n")
 
 
 def _cell(value: object) -> str:

@@ -154,3 +154,38 @@ def test_a_table_serves_where_records_are_read(tmp_path: Path) -> None:
         load_split(DataTable(train=plain, test=plain, columns={"text": "x"}), "test", None, (
             "text",
         ))  # fmt: skip
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize(("name", "sign"), [("a.csv", ","), ("a.csv", ";"), ("a.tsv", "\t")])
+def test_a_carriage_return_inside_a_line_is_text(
+    tmp_path: Path, name: str, sign: str, quote: str
+) -> None:
+    """The module csv refuses one outside quotation marks."""
+    rows = [("text", "label"), ("Too\rlate", "bad"), ("On time", "good"), ("Never", "bad")]
+    lines = [sign.join(f"{quote}{cell}{quote}" for cell in row) for row in rows]
+    (tmp_path / name).write_bytes("".join(f"{line}\r\n" for line in lines).encode())
+    table = DataTable(train=str(tmp_path / name))
+    found = load_split(table, "train", needs=SINGLE)
+    assert [(one.text, one.label) for one in found] == rows[1:]
+    assert not check({"train": [str(tmp_path / name)]}, SINGLE).counts.get("unreadable")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,label\rToo late,bad\rOn time,good\r"),
+        ("a.tsv", "text\tlabel\rToo late\tbad\rOn time\tgood"),
+        ("a.jsonl", '{"text": "Too late", "label": "bad"}\r{"text": "On time", "label": "good"}\r'),
+    ],
+)
+@pytest.mark.parametrize("encoding", [None, "utf-16", "mac-roman"])
+def test_lines_may_end_in_carriage_returns_alone(
+    tmp_path: Path, name: str, content: str, encoding: str | None
+) -> None:
+    """Old programs of the Mac, and Excel's "CSV (Macintosh)", write such files."""
+    (tmp_path / name).write_bytes(content.encode(encoding or "utf-8"))
+    given = None if encoding == "utf-16" else encoding  # its byte order mark says it
+    table = DataTable(train=str(tmp_path / name), encoding=given)
+    found = load_split(table, "train", needs=SINGLE)
+    assert [(one.text, one.label) for one in found] == [("Too late", "bad"), ("On time", "good")]

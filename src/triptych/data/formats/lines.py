@@ -1,8 +1,9 @@
 r"""Read the bytes and lines of users' files, plain or gzipped.
 
 Files are UTF-8, or UTF-16 or UTF-32 with a byte order mark, or in the encoding that the user names.
-Only "\n" ends a line: U+2028 and similar characters are text. Errors name file and line. A byte
-order mark (U+FEFF) at the beginning of a line is left over from joining files and is not text.
+Only "\n" ends a line, or "\r" in a file without "\n": U+2028 and similar characters are text.
+Errors name file and line. A byte order mark (U+FEFF) at the beginning of a line is left over from
+joining files and is not text.
 """
 
 from __future__ import annotations
@@ -200,7 +201,12 @@ def decode_text(
     wide = without_mark(raw) if encoding is None and name == "utf-8-sig" else None
     if wide is not None:
         raise DataError("{where}:1: many bytes are zero. {advise}", where=where, advise=advise(raw))
-    return text.removeprefix(MARK)
+    return with_newlines(text.removeprefix(MARK))
+
+
+def with_newlines(text: str) -> str:
+    """Return a text whose lines end in carriage returns alone (old Mac files) with newlines."""
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def is_packed(raw: bytes) -> bool:
@@ -211,7 +217,7 @@ def is_packed(raw: bytes) -> bool:
 def as_utf8(raw: bytes, where: str, encoding: str | None = None) -> bytes:
     """Return the content of a file in UTF-8, for readers of bytes. See `decode_text`."""
     if encoding is None and wide_mark(raw) is None:
-        return raw
+        return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
     return decode_text(raw, where, encoding).encode("utf-8", "replace")
 
 

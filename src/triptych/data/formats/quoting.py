@@ -22,7 +22,7 @@ class _Count:
     widths: set[int] = field(default_factory=set)  # cells in a row
     quoted: Counter[int] = field(default_factory=Counter)  # column -> quoted cells
     plain: Counter[int] = field(default_factory=Counter)  # column -> texts without quotes
-    doubled: int = 0  # quoted cells that hold a doubled quote
+    doubled: int = 0  # quoted cells that hold a doubled quote, or a carriage return
     spanning: int = 0  # quoted cells that hold a tab or the end of a line
     commas: int = 0  # quoted cells that hold a comma, which is why Excel quotes
     plain_commas: int = 0
@@ -38,7 +38,7 @@ def quoting(lines: Sequence[str]) -> tuple[bool, int]:
 
     They are if every cell that begins with one is closed by one, no other cell holds one, and there
     is a reason that writers of such files have: a cell holds a doubled quote, a tab or a line's
-    end, whole columns are quoted, or exactly the cells with a comma are (Excel).
+    end (also a lone carriage return), whole columns are quoted, or exactly the cells with a comma are (Excel).
 
     Returns:
         True if they are quoting; else False and the line from which on a file that began as a
@@ -73,7 +73,7 @@ def _count(text: str) -> tuple[_Count, int]:
         inside, outside, end = match.groups()
         if inside:
             found.quoted[column] += 1
-            found.doubled += '""' in inside
+            found.doubled += '""' in inside or "\r" in inside
             found.spanning += "\t" in inside or "\n" in inside
             found.commas += "," in inside
         elif outside:

@@ -21,6 +21,9 @@ SIGNS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 FIELDS = ("source", "target")  # default names of columns and keys
 WORKBOOKS = (".xlsx", ".xlsm")  # read as CSV
 ROWS_JUDGED = 200  # that decide which character separates the columns
+RETURN = "\r"
+# Noncharacters of Unicode, one of which stands for a carriage return while the module csv reads.
+_NEVER = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 csv.field_size_limit(1_000_000_000)
 
 
@@ -112,8 +115,7 @@ def separator(lines: Sequence[str]) -> tuple[str, int]:
         return named[1], 1
     shares: dict[str, tuple[float, bool]] = {}
     for sign in SIGNS:
-        reader = csv.reader(io.StringIO("\n".join(lines)), delimiter=sign)
-        widths = [len(row) for row in reader if row]
+        widths = [len(row) for _, row in csv_rows(lines, sign, strict=False) if row]
         if widths and widths[0] > 1:
             text = "\n".join(lines)
             plain = len(re.findall(r",(?=\s\S)|(?<=\d),(?=\d)", text)) * 2 <= text.count(",")
@@ -153,19 +155,33 @@ def rows_of(lines: list[str], form: Format) -> Iterator[tuple[int, list[str]]]:
     if form.kind == "tsv" and not form.quoted:  # no cell contains a tab
         yield from ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line)
         return
-    text = io.StringIO("\n".join(lines[form.skipped :]))
-    reader = csv.reader(text, strict=True, delimiter=form.sign)
     number = 1 + form.skipped
     try:
-        for row in reader:
+        for read, row in csv_rows(lines[form.skipped :], form.sign):
             if row:
                 yield number, row
-            number = reader.line_num + 1 + form.skipped
+            number = read + 1 + form.skipped
     except csv.Error as problem:
         raise DataError(
             f"{form.path}:{number}: not CSV ({problem}). Quote texts that hold "
             f"{SIGNS[form.sign]} or quotes."
         ) from None
+
+
+def csv_rows(
+    lines: Sequence[str], sign: str, strict: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (lines read so far, cells) of every row of CSV, also of empty lines.
+
+    A carriage return that does not end a line belongs to its cell, quoted or not.
+    """
+    text = "\n".join(lines)
+    kept = next(one for one in _NEVER if one not in text) if RETURN in text else ""
+    reader = csv.reader(
+        io.StringIO(text.replace(RETURN, kept) if kept else text), strict=strict, delimiter=sign
+    )
+    for row in reader:
+        yield reader.line_num, [cell.replace(kept, RETURN) for cell in row] if kept else row
 
 
 def _all_tabs(lines: list[str]) -> bool:

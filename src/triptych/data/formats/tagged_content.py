@@ -16,7 +16,7 @@ from .conll import sentences
 from .conll_layout import sniff
 from .foreign.own_lines import own_lines
 from .json_lines import first_object
-from .lines import MARK
+from .lines import MARK, with_newlines
 from .tagged_sentence import TaggedSentence
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -61,7 +61,7 @@ def _first_lines(path: str) -> list[str]:
     whole = raw if len(raw) < HEAD_BYTES else raw[: raw.rfind(b"\n") + 1]
     if b"\0" in whole:
         return []
-    text = whole.decode("utf-8", "replace").replace(MARK, "")
+    text = with_newlines(whole.decode("utf-8", "replace").replace(MARK, ""))
     return [line.removesuffix("\r") for line in text.split("\n")]
 
 
