@@ -87,7 +87,9 @@ OWN = {
     "several.jsonl": jsonl({"text": "Cold and late.", "labels": ["cold", "late|very"]}),
     "lines.jsonl": jsonl({"text": "Two\nlines\tand a tab.", "label": "x"}),
     "returns.jsonl": jsonl(
-        {"text": "One\rtwo", "label": "x"}, {"text": 'A "b"', "label": "y"}, {"text": "c", "label": "x"}
+        {"text": "One\rtwo", "label": "x"},
+        {"text": 'A "b"', "label": "y"},
+        {"text": "c", "label": "x"},
     ),
     "values.tsv": "text\ttext_pair\tvalue\nA dog.\tA cat.\t0.25\nTea.\tCake.\t4\n",
     "asked.jsonl": jsonl({"question": "Who?", "passage": "Ann did.", "target": "Ann"}),

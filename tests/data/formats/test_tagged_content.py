@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from triptych.data.formats.tagged_content import HEAD_BYTES, holds_tags
-from triptych.data.validation.conll import is_conll
+from triptych.data.formats.tagged_content import HEAD_BYTES, holds_tags, is_conll
+from triptych.data.load import load_split
+from triptych.data.table import DataTable
+from triptych.data.validation.columns import check as check_columns
+from triptych.data.validation.conll import check
 from triptych.data.validation.texts import is_plain_text
+from triptych.errors import DataError
 
 TYPES = "Eva\tPER\nhums\tO\n.\tO\n\n" * 4
 SPANS = "Eva B-PER\nRay I-PER\nhums O\n\nOslo B-LOC\n"
@@ -106,3 +110,55 @@ def test_only_the_beginning_is_read(tmp_path: Path) -> None:
 def test_prose_of_one_object_is_not_tags(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"words": "Eva", "tags": ["O"]}), encoding="utf-8")
     assert not is_conll(str(tmp_path / "a.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "text,label\nA fine day,good\nA bad day,bad\n", "a table with the columns text"),
+        ("a.csv", "Subject;Queue\nA fine day;good\n", "a table with the columns Subject, Queue"),
+        ("a.tsv", "text\tlabel\nA fine day\tgood\nA bad day\tbad\n", "whole texts, like 'A fine"),
+        ("a.tsv", "A dog barks.\tEin Hund bellt.\n" * 9, "whole texts, like 'A dog barks.'"),
+    ],
+)
+def test_a_table_of_texts_is_not_read_as_words_with_tags(
+    tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    report = check({"train": [str(path)]})
+    assert [said in one.reason for one in report.problems] == [True]
+    assert "not words with tags" in report.problems[0].reason
+    table = DataTable(train=str(path))
+    with pytest.raises(DataError, match="for the task classification"):
+        load_split(table, "train", needs=("text", "words", "tags"))
+
+
+def test_words_of_several_parts_are_words(tmp_path: Path) -> None:
+    """Words of Vietnamese have spaces, if not most of them."""
+    path = tmp_path / "a.tsv"
+    path.write_text("Hà Nội\tB-LOC\nlà\tO\nthủ đô\tO\nđẹp\tO\n\n" * 3, encoding="utf-8")
+    assert not check({"train": [str(path)]}).counts.get("left out")
+    assert check({"train": [str(path)]}).pairs == {"train": 3}
+
+
+@pytest.mark.parametrize("name", ["types.tsv", "spans.txt", "german.tsv", "piped.txt"])
+@pytest.mark.parametrize("needs", [("text", "label"), ("text", "labels"), ("text", "value")])
+def test_words_with_tags_are_not_read_as_texts_with_labels(
+    tmp_path: Path, name: str, needs: tuple[str, str]
+) -> None:
+    for path in (tmp_path / name, tmp_path / "a.conll"):
+        path.write_text(YES[name], encoding="utf-8")
+        with pytest.raises(DataError, match=r"one word a line.*Take the task tagging"):
+            load_split(DataTable(train=str(path)), "train", needs=needs)
+        (problem,) = check_columns({"train": [str(path)]}, needs).problems
+        assert "holds words with tags" in problem.reason
+
+
+def test_named_columns_overrule_what_the_words_look_like(tmp_path: Path) -> None:
+    path = tmp_path / "types.tsv"
+    path.write_text(TYPES, encoding="utf-8")
+    table = DataTable(train=str(path), columns={"text": 1, "label": 2, "header": "no"})
+    assert {one.text for one in load_split(table, "train", needs=("text", "label"))} <= set(
+        TYPES.split()
+    )

@@ -24,6 +24,7 @@ from .missing_labels import warning_of
 from .pairs import body_of
 from .remarks import Remark
 from .table_format import Format, chosen_of, sniffed, with_header
+from .tagged_content import refuse_tags
 
 if TYPE_CHECKING:
     from ..table import DataTable
@@ -139,9 +140,12 @@ def layout_of(
 ) -> tuple[Format, ColumnChoice]:
     """Return the format of a file, and the columns or keys that hold `needs`."""
     form = sniffed(path, lines, [])
+    known = usual_names(needs)
+    if needs[-1] in LEARNT and not columns and chosen_of(form.first, known) is None:
+        refuse_tags(path)
     if form.kind == "text":
         return form, ColumnChoice(())
-    known, flags = usual_names(needs), flags_of(columns, form.first)
+    flags = flags_of(columns, form.first)
     if columns and flags is not None:  # all of them are found when the rows are read
         columns = {**columns, "labels": flags[0]}
     if not columns and form.kind != "jsonl" and chosen_of(form.first, known) is None:

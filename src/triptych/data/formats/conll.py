@@ -15,12 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...errors import DataError
 from ...messages import message
 from ..example import Example, Notify, OnProblem
 from . import bio, span_spelling, tagged_json, tagged_text
 from .conll_layout import DOCUMENT, NUMBER, NUMBERED, ColumnLayout, sniff
 from .foreign.own_lines import own_lines
 from .lines import stop
+from .table_format import WORKBOOKS, csv_rows, separator
 from .tagged_sentence import (
     KINDS,
     OnRemark,
@@ -39,6 +41,8 @@ _RANGE, _EMPTY = re.compile(r"(\d{1,9})-(\d{1,9})"), re.compile(r"\d+\.\d+")
 # A comment before a sentence, even if it has as many columns as a word's line.
 _COMMENT = re.compile(r"# (?:id|sent_id|newdoc|newpar|text)\b")
 _NO_TAG = "no tag"
+CSV = (".csv", *WORKBOOKS)
+TEXT_SHOWN = 40  # characters of a text that an error shows
 
 
 def read(
@@ -145,15 +149,47 @@ def tagged_file(
         found = tagged_text.sentences(lines, where, form, wrong)
         described = tagged_text.described(form)
     else:
+        _refuse_csv(lines, where)
         layout = sniff(lines, where, fields)
         found, described = sentences(lines, where, layout, wrong, remark), layout.described
     file = TaggedFile(described, list(found), remarks)
+    if not tagged_json.is_json(lines):
+        _refuse_texts(file, where)
     for one in file.sentences if changed else ():
         one.tags = [(changed or {}).get(tag, tag) for tag in one.tags]
     file.renamed = span_spelling.renamed(tag for one in file.sentences for tag in one.tags)
     for one in file.sentences if file.renamed else ():
         one.tags = [file.renamed.get(tag, tag) for tag in one.tags]
     return file
+
+
+def _refuse_csv(lines: Sequence[str], where: str) -> None:
+    """Raise DataError for a table in CSV, whose rows would be cut at their spaces."""
+    if Path(where.removesuffix(".gz")).suffix.lower() not in CSV:
+        return
+    first = next((line for line in lines if line.strip()), "")
+    columns = next((row for _, row in csv_rows([first], separator(lines)[0], False)), [])
+    if len(columns) > 1:
+        raise _no_tags(where, message("a table with the columns {names}", names=", ".join(columns)))
+
+
+def _refuse_texts(file: TaggedFile, where: str) -> None:
+    """Raise DataError if most words are texts of several words, as in a table of texts."""
+    words = [word for one in file.sentences for word in one.words]
+    texts = [word for word in words if " " in word]
+    if 2 * len(texts) > len(words):
+        shown = texts[0] if len(texts[0]) <= TEXT_SHOWN else f"{texts[0][:TEXT_SHOWN]}..."
+        raise _no_tags(where, message("a table with whole texts, like {shown!r}", shown=shown))
+
+
+def _no_tags(where: str, what: str) -> DataError:
+    return DataError(
+        "{where} is {what}, not words with tags: one word and its tag a line, an empty line after "
+        "each sentence. Texts with a label are for the task classification, pairs of sentences for "
+        "translation.",
+        where=where,
+        what=what,
+    )
 
 
 def _report_remarks(file: TaggedFile, counts: Counter[str], where: str, report: Notify) -> None:

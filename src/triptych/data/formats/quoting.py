@@ -37,8 +37,9 @@ def quoting(lines: Sequence[str]) -> tuple[bool, int]:
     """Decide over the whole file whether the quotation marks of a TSV are those of CSV quoting.
 
     They are if every cell that begins with one is closed by one, no other cell holds one, and there
-    is a reason that writers of such files have: a cell holds a doubled quote, a tab or a line's
-    end (also a lone carriage return), whole columns are quoted, or exactly the cells with a comma are (Excel).
+    is a reason that writers of such files have: a cell holds a doubled quote, a tab, a line's
+    end or a lone carriage return, whole columns are quoted, or exactly the cells with a comma are
+    (Excel).
 
     Returns:
         True if they are quoting; else False and the line from which on a file that began as a

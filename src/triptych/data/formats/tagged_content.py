@@ -19,6 +19,7 @@ from .json_lines import first_object
 from .lines import MARK, with_newlines
 from .tagged_sentence import TaggedSentence
 
+CONLL_SUFFIXES = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bioes", ".bilou")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 # Names that can be of anything; parts of a set, too, are named so: eng.train, esp.testa.
 OPEN_SUFFIXES = ("", ".txt", ".tsv", ".data", ".ner", ".pos", ".tags")
@@ -31,6 +32,23 @@ WIDE = 6
 OTHER_KEYS = {*FIELDS} - {"text", "words", "tags"}  # of records that also have spans
 # Plain tags are told from labels of texts by their capitals (NN, PRP$), or are a sign (``).
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9$|+:_-]*|[^\w\s]+")
+
+
+def is_conll(path: str) -> bool:
+    """Tell by its name, or where that leaves it open by its content, whether a file holds words
+    and tags.
+    """
+    return Path(path.removesuffix(".gz")).suffix in CONLL_SUFFIXES or holds_tags(path)
+
+
+def refuse_tags(path: str | Path) -> None:
+    """Raise DataError if a file of texts with labels holds words with tags instead."""
+    if is_conll(str(path)):
+        raise DataError(
+            "{path} holds words with tags, one word a line, not texts with a label. Take the task "
+            "tagging.",
+            path=path,
+        )
 
 
 def holds_tags(path: str) -> bool:

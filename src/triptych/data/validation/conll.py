@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from ...errors import DataError
 from ..formats import bio, span_spelling
 from ..formats.conll import check_tags, tagged_file
 from ..formats.foreign.own_lines import own_lines
-from ..formats.tagged_content import holds_tags
 from ..formats.tagged_sentence import TaggedSentence
 from .pairs import Problem, Report, as_problem, readable
 
-SUFFIXES = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bioes", ".bilou")
 FiledSentence = tuple[str, TaggedSentence]  # a file, and a sentence in it
-
-
-def is_conll(path: str) -> bool:
-    """Tell by its name, or where that leaves it open by its content, whether a file holds words
-    and tags.
-    """
-    return Path(path.removesuffix(".gz")).suffix in SUFFIXES or holds_tags(path)
 
 
 def check(

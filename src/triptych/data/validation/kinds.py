@@ -14,8 +14,8 @@ from ..formats.columns import needs_of as columns_of
 from ..formats.foreign.label_folders import is_labelled
 from ..formats.foreign.own_lines import own_lines
 from ..formats.squad import is_question_file
+from ..formats.tagged_content import CONLL_SUFFIXES, is_conll
 from .chats import needs_of as chats_of
-from .conll import SUFFIXES, is_conll
 from .conllu import is_conllu
 from .references import needs_of as references_of
 from .texts import is_plain_text
@@ -92,7 +92,7 @@ def _trees(names: Sequence[str], encoding: str | None) -> Needs | None:
 
 def _holds_trees(name: str, encoding: str | None) -> bool:
     """Tell whether the first row of a file is one of CoNLL-U, with a head."""
-    if Path(name.removesuffix(".gz")).suffix in SUFFIXES or not Path(name).is_file():
+    if Path(name.removesuffix(".gz")).suffix in CONLL_SUFFIXES or not Path(name).is_file():
         return False
     try:
         lines = own_lines(name, encoding=encoding)

@@ -118,9 +118,9 @@ def together(parts: Mapping[str, Sequence[Report]]) -> Report:
 def as_problem(error: DataError, path: str | Path) -> Problem:
     """Turn an error that stopped the reading of a file into a problem with its file and line."""
     where = re.match(r"(.+?:\d+): ", str(error))
+    reason = str(error)[where.end() if where else 0 :]
     return Problem(
-        where[1] if where else str(path),
-        str(error)[where.end() if where else 0 :].removeprefix(f"{path}: "),
+        where[1] if where else str(path), re.sub(f"^{re.escape(str(path))}:? ", "", reason)
     )
 
 

@@ -10,9 +10,9 @@ from ..example import FIELDS
 from ..formats.columns import needs_of
 from ..formats.lines import lines_of, read_bytes
 from ..formats.table_format import sniff
+from ..formats.tagged_content import is_conll
 from ..formats.texts import CODE, as_it_is, files_in, texts_of
 from ..split import SHARES, sentence_key
-from .conll import is_conll
 from .pairs import Problem, Report, as_problem, readable
 
 LONG_LINE = 100_000  # characters

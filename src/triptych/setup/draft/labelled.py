@@ -115,8 +115,10 @@ def _asked(request: DraftRequest) -> dict[str, str | int]:
     from ...data.formats.flag_columns import advice
     from ...data.formats.foreign.own_lines import own_lines
     from ...data.formats.table_format import sniffed
+    from ...data.formats.tagged_content import refuse_tags
 
     train = request.train
+    refuse_tags(train)
     lines = own_lines(train, encoding=request.encoding)
     form = sniffed(train, lines, [])
     doubt = message(
