@@ -156,10 +156,10 @@ def test_check_of_good_files_is_quiet(triptych: Command, files: Path) -> None:
 def test_check_of_an_empty_file(triptych: Command, tmp_path: Path) -> None:
     (tmp_path / "none.tsv").touch()
     done = triptych("data", "check", tmp_path / "none.tsv")
-    assert (
-        done.code == 1
-        and done.out == f"error: {tmp_path / 'none.tsv'}: empty: no example for train\n"
-    )
+    assert done.code == 1 and done.out == ""
+    assert done.err == f"triptych: {tmp_path / 'none.tsv'} is empty.\n"  # and no guess at it
+    done = triptych("data", "convert", tmp_path / "other.tsv")
+    assert done.code == 1 and "There is no file" in done.err and "taken for" not in done.err
 
 
 def test_check_of_conversations(triptych: Command, tmp_path: Path) -> None:

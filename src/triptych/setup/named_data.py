@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data.formats.lines import refuse_nothing
 from ..data.load import aligned, files_of, load_split, reader_of, split_files
 from ..data.sets.catalog import entries
 from ..data.sets.entry import SPLITS
@@ -84,6 +85,7 @@ def named_data(
 
     Raises:
         UsageError: Nothing is named, or a flag has no effect on what is.
+        DataError: A file does not exist, or is empty.
     """
     if not what:
         raise UsageError(NOTHING)
@@ -100,6 +102,8 @@ def named_data(
             return NamedData(DataTable(set=first), entries()[first].fields)
         recipe = Recipe.load(first)
         return NamedData(recipe.data, tuple(recipe.build_task().needs), is_recipe=True)
+    for name in what:
+        refuse_nothing(Path(name))
     data = DataTable(train=list(what), encoding=encoding, columns=columns)
     if task is not None:
         return NamedData(data, task_needs(task, what, encoding, columns))

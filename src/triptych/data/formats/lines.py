@@ -19,6 +19,7 @@ from ...errors import DataError
 from ...messages import message
 from ..example import Notify
 from .encodings import guessed, known, wide_mark, without_mark
+from .refused import refuse_binary
 
 MARK = "\ufeff"  # the byte order mark
 LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; the next is for files that are one document
@@ -103,6 +104,14 @@ def missing(path: Path) -> DataError:
     )
 
 
+def refuse_nothing(path: Path) -> None:
+    """Raise DataError for a file that does not exist, or is empty."""
+    if not path.exists():
+        raise missing(path)
+    if path.is_file() and path.stat().st_size <= PIECE_BYTES and not read_bytes(path).strip():
+        raise DataError("{path} is empty.", path=path)
+
+
 def lines_of(
     path: str | Path, report: Notify | None = None, encoding: str | None = None
 ) -> list[str]:
@@ -174,6 +183,7 @@ def decode_text(
         DataError: Names the first line that is not in the encoding.
         UsageError: There is no such encoding.
     """
+    refuse_binary(raw, where)
     if is_packed(raw):
         raise DataError(
             "{where} is a ZIP archive (as .xlsx and .docx are), not text. Save it as text or CSV.",
@@ -216,6 +226,7 @@ def is_packed(raw: bytes) -> bool:
 
 def as_utf8(raw: bytes, where: str, encoding: str | None = None) -> bytes:
     """Return the content of a file in UTF-8, for readers of bytes. See `decode_text`."""
+    refuse_binary(raw, where)
     if encoding is None and wide_mark(raw) is None:
         return raw if b"\n" in raw else raw.replace(b"\r", b"\n")
     return decode_text(raw, where, encoding).encode("utf-8", "replace")

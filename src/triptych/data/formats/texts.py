@@ -21,6 +21,7 @@ from ...messages import Message, listed, message
 from ..example import Example, Notify, OnProblem
 from .lines import lines_of, stop
 from .named_fields import field_lines
+from .refused import notebook
 from .subtitle_kinds import is_subtitles
 from .subtitle_pairs import timed_texts
 
@@ -137,6 +138,8 @@ def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False,
     """
     if _is_jsonl(path):
         return _objects(lines, path, key, whole, wrong)
+    if _suffix(path) == ".ipynb" and not whole:
+        raise notebook(path)
     if _suffix(path) == ".json" and not whole:
         raise DataError(
             f"{path} is JSON, not plain text. Write JSONL (one object a line) and name it .jsonl, "

@@ -8,6 +8,7 @@ from pathlib import Path
 from ...errors import DataError
 from ..example import FIELDS
 from ..formats.columns import needs_of
+from ..formats.foreign.fast_text import is_fast_text
 from ..formats.lines import lines_of, read_bytes
 from ..formats.table_format import sniff
 from ..formats.tagged_content import is_conll
@@ -33,7 +34,10 @@ def is_plain_text(name: str, encoding: str | None = None) -> bool:
         return path.is_file() and _is_text_alone(path, encoding)
     if path.is_dir() or not plain.endswith((".txt", ".md")):
         return path.is_dir() or plain.endswith(CODE)
-    return not path.is_file() or b"\t" not in read_bytes(path).lstrip().split(b"\n", 1)[0]
+    if not path.is_file():
+        return True
+    raw = read_bytes(path)
+    return b"\t" not in raw.lstrip().split(b"\n", 1)[0] and not is_fast_text(raw)
 
 
 def _is_text_alone(path: Path, encoding: str | None) -> bool:

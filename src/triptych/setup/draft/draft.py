@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
+from ...data.formats.lines import refuse_nothing
 from ...errors import UsageError, unknown
 from ...tasks import classification, translation
 from ...tasks.specs import SPECS
@@ -44,6 +46,10 @@ def draft(request: DraftRequest, columns_given: str | None = None) -> str:
         UsageError: The columns are in doubt, the run to start from does not fit, or no class of
             the library transformers computes what should be exportable.
     """
+    others = [Path(name) for names in request.others.values() for name in names]
+    for path in (request.train, request.target, *others):
+        if path is not None:
+            refuse_nothing(path)
     if request.exportable:
         refuse_without_class(request.task)
     return noted(_drafted(request, columns_given), request)

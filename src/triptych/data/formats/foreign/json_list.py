@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import doccano, hugging_face, label_studio, prodigy, spacy
+from . import chat_gpt, doccano, hugging_face, json_tables, label_studio, prodigy, spacy
 from .foreign_file import ForeignFile
 from .json_records import RecordForm, read_forms
 
@@ -16,12 +16,13 @@ FORMS: tuple[RecordForm, ...] = (
     hugging_face.FORM,
     doccano.FORM,
     spacy.FORM,
+    chat_gpt.FORM,
 )
 
 
 def read(path: Path, raw: bytes) -> ForeignFile | None:
-    """Read records of another tool, or a list of objects as JSONL. See `ForeignReader`.
+    """Read records of another tool, or a list or table of objects as JSONL. See `ForeignReader`.
 
-    Raises DataError as `read_forms`.
+    Raises DataError as `read_forms` and `json_tables.read`.
     """
-    return read_forms(path, raw, FORMS)
+    return json_tables.read(path, raw, FORMS) or read_forms(path, raw, FORMS)

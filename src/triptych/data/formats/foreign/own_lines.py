@@ -14,11 +14,19 @@ from ..lines import (
     is_packed,
     read_bytes,
 )
-from . import json_list, label_folders, spacy, tmx, xliff, xlsx
+from ..refused import refuse_tools
+from . import fast_text, json_list, label_folders, spacy, tmx, xliff, xlsx
 from .foreign_file import ForeignFile, ForeignReader
 
 # Tried in this order; the first that knows the file reads it.
-READERS: tuple[ForeignReader, ...] = (spacy.read, json_list.read, tmx.read, xliff.read, xlsx.read)
+READERS: tuple[ForeignReader, ...] = (
+    spacy.read,
+    json_list.read,
+    tmx.read,
+    xliff.read,
+    xlsx.read,
+    fast_text.read,
+)
 DOCUMENTS = (
     ".json",
     *tmx.ENDINGS,
@@ -56,6 +64,8 @@ def own_lines(
     """
     path = Path(path)
     raw = None if path.is_dir() else utf8_content(path, encoding)
+    if raw is not None:
+        refuse_tools(path, raw)
     found = foreign(path, raw, encoding)
     if found is None:
         raw = utf8_content(path, encoding) if raw is None else raw
