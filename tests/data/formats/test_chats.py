@@ -17,6 +17,7 @@ from triptych.data.sets.chat import instruction_key, tidied, words_key
 from triptych.data.sets.entry import SPLITS
 from triptych.data.split import by_input
 from triptych.data.table import DataTable
+from triptych.data.validation.chats import check
 from triptych.errors import DataError
 
 DATA = Path(os.environ.get("TRIPTYCH_DATA", "missing"))
@@ -250,3 +251,47 @@ def test_alpaca_is_split_by_what_is_asked() -> None:
         instruction_key(one) for one in test
     }
     assert len(parts["train"]) - 3 < len(train) < len(parts["train"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[24.12.23, 18:05:59] Ann: Come in.",
+        "12/24/23, 6:05 PM - Ann: Come in.",
+        "2023-12-24, 18:05 - Ann Lee: Come in.",
+        "\u200e[24/12/2023, 6:05:59\u202fPM] Ann: Come in.",
+    ],
+)
+def test_an_export_of_a_telephone_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "chat.txt"
+    path.write_text(f"{line}\n{line}\n", encoding="utf-8")
+    for read_it in (
+        lambda: read([str(path)], DataTable(train=str(path)), ("messages",)),
+        lambda: check(str(path), ("messages",)),
+    ):
+        with pytest.raises(DataError, match="a chat as WhatsApp exports it"):
+            read_it()
+
+
+def test_what_holds_no_json_is_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("question,answer\nOpen?,Yes.\n" * 3, encoding="utf-8")
+    with pytest.raises(DataError, match="is not JSON: it begins with 'question,answer'"):
+        check(str(path), ("messages",))
+    given = {"instruction": "question", "output": "answer"}  # as the message advises
+    found = read([str(path)], DataTable(train=str(path), columns=given), ("messages",))
+    assert found[0].messages and found[0].messages[0]["content"] == "Open?"
+    path.write_text('oops\n{"messages": []}\n', encoding="utf-8")
+    assert len(check(str(path), ("messages",)).problems) == 2
+
+
+def test_a_line_that_is_cut_off_is_said_to_be(tmp_path: Path) -> None:
+    whole = json.dumps({"instruction": "Open?", "output": "Yes, from ten."})
+    for cut in (-3, -1, 20):
+        path = tmp_path / "a.jsonl"
+        path.write_text(f"{whole}\n{whole[:cut]}", encoding="utf-8")
+        with pytest.raises(DataError, match=r"a\.jsonl:2: not JSON .* may be cut off"):
+            read([str(path)], DataTable(train=str(path)), ("messages",))
+        assert "may be cut off" in check(str(path), ("messages",)).problems[0].reason
+    path.write_text('{\n"instruction": "Open?"}\n', encoding="utf-8")
+    assert "one object a line" in check(str(path), ("messages",)).problems[0].reason

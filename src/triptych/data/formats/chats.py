@@ -12,6 +12,7 @@ counted and reported.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,7 +22,7 @@ from ...messages import message
 from ..example import Example, Notify
 from .foreign.conversations import Remark, turns_of
 from .foreign.preferences import preference_of
-from .json_lines import brief, is_record
+from .json_lines import FIRST_LINES, brief, damage, is_record
 from .messages import UnknownRole, Unusable, is_learnt, messages_of, own_messages
 from .named_fields import field_lines
 from .record_notes import RecordNotes
@@ -29,6 +30,12 @@ from .record_notes import RecordNotes
 if TYPE_CHECKING:
     from ..table import DataTable
 
+SAMPLE = '{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", ...}]}'
+# A message as a telephone exports it: [24.12.23, 18:05:59] Ann: Hello, or 12/24/23, 6:05 PM - Ann:.
+PHONE = re.compile(
+    r"[\u200e\u200f]?\[?\d{1,4}[./-]\d{1,2}[./-]\d{1,4},?\s+\d{1,2}:\d{2}(:\d{2})?(\s?[apAP]\.?[mM]\.?)?"
+    r"(\]|\s-)\s"
+)
 UNUSABLE = (Unusable, UnknownRole)  # errors that leave a record out
 
 
@@ -99,16 +106,14 @@ def _read(
 
 def records(lines: Sequence[str], where: str) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield (file:line, object) of each line of JSONL. Raises DataError if one is not an object."""
-    _refuse_list(lines, where)
+    refuse_other(lines, where)
     for number, line in enumerate(lines, 1):
         if line.strip():
             place = f"{where}:{number}"
             try:
                 value = json.loads(line)
             except (ValueError, RecursionError) as problem:
-                raise DataError(
-                    f"{place}: not JSON ({problem}). JSONL holds one object a line."
-                ) from None
+                raise DataError(f"{place}: {damage(line, problem)}") from None
             if not is_record(value):
                 raise DataError(
                     f"{place}: expected a JSON object, got {brief(value)}. Write "
@@ -117,16 +122,34 @@ def records(lines: Sequence[str], where: str) -> Iterator[tuple[str, dict[str, o
             yield place, value
 
 
-def _refuse_list(lines: Sequence[str], where: str) -> None:
-    """Raise DataError for a JSON list that was not read as a list of objects."""
+def refuse_other(lines: Sequence[str], where: str) -> None:
+    """Raise DataError for a file without JSON, and for a JSON list not read as of objects."""
     text = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
     number, begins = next(text, (1, ""))
+    if PHONE.match(begins):
+        raise DataError(
+            "{where} is a chat as WhatsApp exports it: a time, a name and a message a line. Write "
+            "each conversation as an object of JSONL, with the turns of one person as the "
+            "assistant's: {sample}.",
+            where=where,
+            sample=SAMPLE,
+        )
     if begins.startswith("["):
         number, begins = (number, begins) if begins != "[" else next(text, (number, begins))
         raise DataError(
             f'{where}:{number}: the JSON list must hold objects, {{"messages": [...]}}, but begins '
             f"with {begins[:40]!r}. It may be damaged; copy it again."
         )
+    if not begins or any(line.lstrip().startswith("{") for line in lines[:FIRST_LINES]):
+        return
+    raise DataError(
+        "{where} is not JSON: it begins with {begins!r}. Conversations are JSONL, one object a "
+        "line: {sample}. Of a table name the columns: "
+        "--columns instruction=QUESTION,output=ANSWER.",
+        where=where,
+        begins=begins[:40],
+        sample=SAMPLE,
+    )
 
 
 def unheeded(place: str, what: str) -> None:

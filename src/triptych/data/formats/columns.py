@@ -21,7 +21,7 @@ from .headers import NAMES
 from .json_lines import brief, object_of, text_of
 from .lines import stop
 from .missing_labels import warning_of
-from .pairs import body_of
+from .pairs import body_of, once
 from .remarks import Remark
 from .table_format import Format, chosen_of, sniffed, with_header
 from .tagged_content import refuse_tags
@@ -245,6 +245,7 @@ def _of_flags(
 def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Sequence[str],
                 wrong: OnProblem) -> Iterator[tuple[int, dict[str, object]]]:  # fmt: skip
     keys = dict(zip(needs, map(str, choice.columns), strict=True))
+    said: set[str] = set()
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
@@ -255,7 +256,7 @@ def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Seq
                     if key not in values or need not in (*LEARNT, "target"):
                         text_of(values, key)  # raises the error that explains the value
             except ValueError as problem:
-                wrong(f"{form.path}:{number}", str(problem))
+                wrong(f"{form.path}:{number}", once(str(problem), said))
             else:
                 yield number, {need: values[key] for need, key in keys.items()}
 

@@ -29,12 +29,22 @@ def object_of(line: str) -> dict[str, object]:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as problem:
-        raise ValueError(f"not JSON ({problem}). JSONL holds one object a line.") from None
+        raise ValueError(damage(line, problem)) from None
     if not isinstance(values, dict):
         raise ValueError(
             f'expected a JSON object, got {brief(values)}. Write {{"source": ..., "target": ...}}.'
         )
     return values
+
+
+def damage(line: str, problem: Exception) -> str:
+    """Return why a line of JSONL is not JSON; the last line of half a file is often cut off."""
+    written = line.strip()
+    text = isinstance(problem, json.JSONDecodeError) and problem.msg.startswith("Unterminated")
+    ends = isinstance(problem, json.JSONDecodeError) and problem.pos >= len(line.rstrip())
+    if written.startswith("{") and (text or (ends and written[-1] not in "{[,")):
+        return f"not JSON ({problem}). The line may be cut off; copy the file again."
+    return f"not JSON ({problem}). JSONL holds one object a line."
 
 
 def brief(value: object) -> str:

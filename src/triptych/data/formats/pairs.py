@@ -162,15 +162,24 @@ def _objects(
     lines: list[str], form: Format, choice: ColumnChoice, wrong: OnProblem
 ) -> Iterator[tuple[int, list[str]]]:
     first, second = map(str, choice.columns)
+    said: set[str] = set()
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 values = object_of(line)
                 texts = [text_of(values, first), text_of(values, second)]
             except ValueError as problem:
-                wrong(f"{form.path}:{number}", str(problem))
+                wrong(f"{form.path}:{number}", once(str(problem), said))
             else:
                 yield number, texts
+
+
+def once(reason: str, said: set[str]) -> str:
+    """Return a reason that many lines may have, without its advice where that was given before."""
+    if reason in said:
+        return f"{reason.partition(';')[0].rstrip('.')}."
+    said.add(reason)
+    return reason
 
 
 def body_of(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from ...errors import DataError
 from ...messages import Message, listed, message
 from ..example import Example, Notify, OnProblem
+from .json_lines import damage
 from .lines import lines_of, stop
 from .named_fields import field_lines
 from .refused import notebook
@@ -301,7 +302,7 @@ def _objects(
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as problem:
-            wrong(place, f"not JSON ({problem}). JSONL holds one object a line.")
+            wrong(place, damage(line, problem))
             continue
         text = values.get(key) if isinstance(values, dict) else None
         if not isinstance(text, str):

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..example import texts_of
-from ..formats.chats import UNUSABLE, conversation, preference
+from ..formats.chats import UNUSABLE, conversation, preference, refuse_other
 from ..formats.choosing import Columns
 from ..formats.foreign.conversations import has_turns
 from ..formats.foreign.own_lines import own_lines
 from ..formats.foreign.preferences import has_answers
-from ..formats.json_lines import FIRST_LINES, brief, is_object
+from ..formats.json_lines import FIRST_LINES, brief, damage, is_object
 from ..formats.named_fields import field_lines
 from ..split import sentence_key
 from .pairs import Problem, Report, readable
@@ -82,11 +82,13 @@ def _each(
     name: str, found: list[Problem], encoding: str | None, columns: Columns | None
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield (file:line, object) of every record; lines that are not one go to `found`."""
-    for number, line in enumerate(field_lines(name, columns, encoding=encoding), 1):
+    lines = field_lines(name, columns, encoding=encoding)
+    refuse_other(lines, name)
+    for number, line in enumerate(lines, 1):
         try:
             value = json.loads(line) if line.strip() else None
         except (ValueError, RecursionError) as problem:
-            found.append(Problem(f"{name}:{number}", f"unreadable: not JSON ({problem})"))
+            found.append(Problem(f"{name}:{number}", f"unreadable: {damage(line, problem)}"))
             continue
         if isinstance(value, dict):
             yield f"{name}:{number}", value

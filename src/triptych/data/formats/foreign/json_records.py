@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from ....errors import DataError
-from ..json_lines import FIRST_LINES, brief
+from ..json_lines import FIRST_LINES, brief, damage
 from ..lines import decode_text
 from .foreign_file import ForeignFile, at_their_lines, own_line
 
@@ -121,9 +121,7 @@ def _lines(text: str, where: str) -> Iterator[tuple[int, object]]:
             try:
                 yield number, json.loads(line)
             except (ValueError, RecursionError) as problem:
-                raise DataError(
-                    f"{where}:{number}: not JSON ({problem}). JSONL holds one object a line."
-                ) from None
+                raise DataError(f"{where}:{number}: {damage(line, problem)}") from None
 
 
 def _split(text: str) -> Iterable[str]:
