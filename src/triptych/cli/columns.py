@@ -156,15 +156,17 @@ def asked(
     """
     listing = shown(form, lines, needs, choice)
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        from ..data.formats.choosing import sample_of
+        from ..data.formats.likely import is_headed, sample_of
 
-        headed = form.kind == "jsonl" or (choice is not None and choice.header)
+        headed = form.kind == "jsonl" or (
+            is_headed(form, lines) if choice is None else choice.header
+        )
         way = "" if headed else ", and header=yes or header=no beside numbers"
         raise UsageError(
             f"{form.path}: its columns can be read in more than one way.\n"
             + "".join(f"{one}\n" for one in doubts)
             + f"{listing}\n"
-            f"Name them by name or number: --columns {sample_of(needs, form, headed)}{way}."
+            f"Name them by name or number: --columns {sample_of(needs, form, headed, lines)}{way}."
         )
     for one in (*doubts, listing):
         talk(one)

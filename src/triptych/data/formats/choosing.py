@@ -14,17 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
-from ...errors import DataError, UsageError, unknown
+from ...errors import DataError, UsageError, nearest, unknown
 from ...messages import message
 from .flag_columns import advice
 from .headers import ROWS, header_verdict, numbers_alone, sides_of
 from .json_lines import object_of
-from .quoting import is_number
+from .likely import labelled_sample, sample_of
 from .remarks import Remark
 from .table_format import Format, chosen_of, rows_of
 
 HEADER = "header"  # the key of data.columns that is not a field
-COUNTERS = ("id", "ids", "idx", "index", "no", "nr", "key", "uid", "guid")
 LEARNT = ("label", "labels", "value", "tags", "target_language")  # may hold numbers alone
 SHOWN = 60  # characters of a row in a message
 PAIR = ("source", "target")
@@ -181,7 +180,7 @@ def _places(
     open_ = [need for need in needs if need not in places]
     taken = places | dict(zip(open_, free, strict=False))
     if open_ and len(free) > len(open_):
-        remarks.append(_several(form, needs, open_, taken, header))
+        remarks.append(_several(form, lines, needs, open_, taken, header))
         way = advice(form, lines)
         if way is not None:
             place = f"{form.path}:{form.begins}"
@@ -267,9 +266,8 @@ def _seen(form: Format, below: list[list[str]], remarks: list[Remark]) -> bool:
     return verdict == "yes"
 
 
-def _several(
-    form: Format, needs: Sequence[str], open_: Sequence[str], taken: Mapping[str, int], header: bool
-) -> Remark:
+def _several(form: Format, lines: list[str], needs: Sequence[str], open_: Sequence[str],
+             taken: Mapping[str, int], header: bool) -> Remark:  # fmt: skip
     """Report which columns are taken where there are more than needed and no names."""
     row = ", ".join(
         f"{need} {form.first[taken[need]][:30]!r}"
@@ -285,24 +283,13 @@ def _several(
     )
     way = message(
         "Name others in data.columns: --columns {sample_of}",
-        sample_of=sample_of(needs, form, header),
+        sample_of=sample_of(needs, form, header, lines),
     )
+    labelled = labelled_sample(form, lines, header) if tuple(needs) == PAIR else None
+    if labelled is not None:
+        way = message("{way}; if they are texts with a label: --columns {sample}", way=way,
+                      sample=labelled)  # fmt: skip
     return Remark(f"{form.path}:{form.begins}", reason, way, True)
-
-
-def sample_of(needs: Sequence[str], form: Format, header: bool) -> str:
-    """Write a value of --columns that would fit this file."""
-    texts = [
-        place
-        for place, cell in enumerate(form.first)
-        if cell and not is_number(cell) and cell.casefold() not in COUNTERS
-    ]
-    places = texts if len(texts) >= len(needs) else list(range(max(len(form.first), len(needs))))
-    cells = [
-        form.first[place] if header and place < len(form.first) else str(place + 1)
-        for place in places
-    ]
-    return ",".join(f"{need}={cell}" for need, cell in zip(needs, cells, strict=False))
 
 
 def _alone(
@@ -376,10 +363,13 @@ def _no_column(form: Format, missing: Sequence[str]) -> DataError:
     what, where = message("column"), message("Its first line")
     if form.kind == "jsonl":
         what, where = message("key"), message("Its first object")
+    close = [one for name in missing if (one := nearest(name, form.first)) is not None]
+    hint = message(" Did you mean {names}?", names=" or ".join(map(repr, close))) if close else ""
     return DataError(
-        "{path} has no {what} {names}. {where} has: {shown}.",
+        "{path} has no {what} {names}. {where} has: {shown}.{hint}",
         path=form.path,
         what=what,
+        hint=hint,
         names=" and ".join(map(repr, missing)),
         where=where,
         shown=_shown(form.first),

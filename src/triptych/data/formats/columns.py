@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import DataError
+from ...errors import DataError, unknown
 from ...messages import listed, message
 from ..example import Example, Notify, OnProblem
 from ..small import class_counts
-from .choosing import HEADER, ColumnChoice, Columns, choose, sample_of
+from .choosing import HEADER, ColumnChoice, Columns, choose
 from .flag_columns import flags_of, labels_of, places_of
 from .foreign.own_lines import own_lines
 from .headers import NAMES
 from .json_lines import brief, object_of, text_of
+from .likely import sample_of
 from .lines import stop
 from .missing_labels import warning_of
 from .pairs import body_of, once
@@ -29,6 +30,7 @@ from .tagged_content import refuse_tags
 if TYPE_CHECKING:
     from ..table import DataTable
 
+TEXTS = ("text", "text_pair")
 LEARNT = ("label", "labels", "value")
 
 
@@ -149,9 +151,16 @@ def layout_of(
     if columns and flags is not None:  # all of them are found when the rows are read
         columns = {**columns, "labels": flags[0]}
     if not columns and form.kind != "jsonl" and chosen_of(form.first, known) is None:
-        _refuse_half_a_header(form, needs)
+        _refuse_half_a_header(form, lines, needs)
     choice = choose(form, lines, needs, known, columns)
     return form if form.kind == "jsonl" else with_header(form, form.first, choice.header), choice
+
+
+def refuse_unknown_fields(columns: Columns | None) -> None:
+    """Raise UsageError for a field in `data.columns` that texts with labels do not have."""
+    for field in columns or {}:
+        if field not in (*TEXTS, *LEARNT, HEADER):
+            raise unknown("field", field, (*TEXTS, *LEARNT, HEADER), "in data.columns (--columns)")
 
 
 def called(needs: Sequence[str]) -> list[str]:
@@ -168,7 +177,7 @@ def usual_names(needs: Sequence[str]) -> list[tuple[str, ...]]:
     ]
 
 
-def _refuse_half_a_header(form: Format, needs: Sequence[str]) -> None:
+def _refuse_half_a_header(form: Format, lines: list[str], needs: Sequence[str]) -> None:
     """Raise DataError if the first line names some columns of a labelled text but not the others.
 
     Such a line is a header, not a text.
@@ -185,7 +194,7 @@ def _refuse_half_a_header(form: Format, needs: Sequence[str]) -> None:
             begins=form.begins,
             names=", ".join(form.first),
             names2=" or ".join(missing),
-            sample_of=sample_of(needs, form, True),
+            sample_of=sample_of(needs, form, True, lines),
         )
 
 

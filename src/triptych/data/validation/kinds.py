@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import DataError
+from ...errors import DataError, UsageError
 from ...messages import message
-from ..formats.columns import LEARNT
+from ..formats.columns import LEARNT, refuse_unknown_fields
 from ..formats.columns import needs_of as columns_of
 from ..formats.foreign.label_folders import is_labelled
 from ..formats.foreign.own_lines import own_lines
@@ -58,7 +58,14 @@ def needs_of(
             return found
     if one is None or not Path(one).is_file():
         return PAIR
-    return labelled_needs(one, encoding, columns) or _written(one, encoding) or PAIR
+    found = labelled_needs(one, encoding, columns) or _written(one, encoding)
+    if found is None and "text" in (columns or {}):
+        refuse_unknown_fields(columns)
+        raise UsageError(
+            "--columns names the text and nothing to learn. Add label=COLUMN (or labels, or "
+            "value), or name the task that reads the file: --task TASK.",
+        )
+    return found or PAIR
 
 
 def labelled_needs(

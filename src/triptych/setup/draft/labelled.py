@@ -53,11 +53,12 @@ def recipe_text(request: DraftRequest) -> str:
     Raises:
         DataError: Training would fail; the text names file and line.
     """
-    from ...data.formats.columns import needs_of
+    from ...data.formats.columns import needs_of, refuse_unknown_fields
     from ...data.load import load_split, split_files
     from ...data.table import DataTable
     from ...data.validation.columns import check
 
+    refuse_unknown_fields(request.columns)
     request = _of_folder(request)
     train, columns = request.train, request.columns
     needs = needs_of(train, columns, request.encoding)
