@@ -239,3 +239,47 @@ def test_a_workbook_becomes_objects_and_not_its_rows(
     assert triptych("data", "convert", tmp_path / "book.xlsx", "--to", "jsonl").code == 0
     lines = (tmp_path / "book.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["target"] for line in lines] == ["Die Katze.", "Ein Hund."]
+
+
+TABLE = "text,label\nFine tea.,good\nCold tea.,bad\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("b.tsv", "The dog.\tDer Hund.\nThe cat.\tDie Katze.\n", "a table with 2 columns"),
+        ("b.jsonl", jsonl({"source": "A", "target": "B"}, {"source": "C", "target": "D"}), "JSONL"),
+        ("b.csv", TABLE, "a table with 2 columns"),
+    ],
+)
+def test_lines_of_two_tables_are_never_paired(
+    triptych: Command, tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    path, other = tmp_path / name, tmp_path / "other.txt"
+    path.write_text(content)
+    other.write_text("one\ntwo\nthree\n")
+    for files in ((path, other), (other, path)):
+        done = triptych("data", "convert", *files, "--out", tmp_path / "out.jsonl")
+        assert done.code == 1 and f"{name} is {said}, but each line of two aligned" in done.err
+        assert not (tmp_path / "out.jsonl").exists()
+        told = triptych("data", "check", *files)
+        assert told.code == 1 and f"{name}: it is {said}, but" in told.out
+
+
+def test_two_tables_of_labelled_texts_are_read_as_such(triptych: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(TABLE)
+    (tmp_path / "b.csv").write_text("text,label\nGood cake.,good\n")
+    files = tmp_path / "a.csv", tmp_path / "b.csv"
+    done = triptych("data", "convert", *files, "--to", "jsonl")
+    assert done.code == 0, done.err
+    assert [one.label for one in read(Path(done.out.strip()))] == ["good", "bad", "good"]
+    (tmp_path / "b.csv").write_text("text,value\nGood cake.,2\n")  # not the same fields
+    assert triptych("data", "convert", *files, "--out", tmp_path / "c.jsonl").code == 1
+
+
+def test_tables_of_one_column_are_lines(triptych: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("The dog.\nThe cat.\n")
+    (tmp_path / "b.tsv").write_text("Der Hund.\nDie Katze.\n")
+    done = triptych("data", "convert", tmp_path / "a.tsv", tmp_path / "b.tsv")
+    assert done.code == 0, done.err
+    assert read(Path(done.out.strip()))[1].target == "Die Katze."

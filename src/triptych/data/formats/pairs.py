@@ -18,8 +18,9 @@ from .json_lines import object_of, text_of
 from .lines import stop
 from .remarks import Remark
 from .subtitle_pairs import read_sides
-from .table_format import FIELDS, Format, is_header, rows_of, sniffed, with_header
+from .table_format import FIELDS, WORKBOOKS, Format, is_header, rows_of, sniffed, with_header
 
+TABLES = (".csv", ".tsv", ".tab", *WORKBOOKS)
 LONGEST_LINE = 20_000  # characters; longer lines are not sentences (`data check` lists them)
 
 
@@ -101,6 +102,7 @@ def records(
     if other is not None:
         others = own_lines(other, notify, files.encoding)
         for one, its in ((path, lines), (other, others)):
+            _refuse_table(one, its)
             notify(str(Format(one, "text", len(its), ())))
         if len(lines) != len(others):
             wrong(
@@ -132,6 +134,21 @@ def records(
         else body_of(lines, form, choice, FIELDS, wrong)
     )
     yield from ((f"{name}:{number}", one, other) for number, (one, other) in pairs)
+
+
+def _refuse_table(path: Path, lines: list[str]) -> None:
+    """Raise DataError for a table in the place of one of two aligned files."""
+    form = sniffed(path, lines, [])
+    named = path.name.removesuffix(".gz").lower().endswith(TABLES) or form.kind == "jsonl"
+    kind = message("a table with {count} columns", count=len(form.first))
+    kind = message("JSONL") if form.kind == "jsonl" else kind
+    if named and (form.kind == "jsonl" or len(form.first) > 1):
+        raise DataError(
+            "{path} is {kind}, but each line of two aligned files is one sentence. Name it alone "
+            "if it holds both sides, or write its sentences as plain text.",
+            path=path,
+            kind=kind,
+        )
 
 
 def layout_of(

@@ -57,7 +57,7 @@ def needs_of(
         if found is not None:
             return found
     if one is None or not Path(one).is_file():
-        return PAIR
+        return _of_tables(names, encoding, columns) or PAIR
     found = labelled_needs(one, encoding, columns) or _written(one, encoding)
     if found is None and "text" in (columns or {}):
         refuse_unknown_fields(columns)
@@ -76,6 +76,13 @@ def labelled_needs(
         return columns_of(name, columns, encoding)
     except DataError:  # The check of any file reports where it cannot be read.
         return None
+
+
+def _of_tables(names: Sequence[str], encoding: str | None, columns: Columns | None) -> Needs | None:
+    """Return the fields of several tables of labelled texts, None if they are something else."""
+    found = [labelled_needs(name, encoding, columns) if Path(name).is_file() else None
+             for name in names]  # fmt: skip
+    return found[0] if len(found) > 1 and len(set(found)) == 1 else None
 
 
 def learns_from(needs: Needs) -> str:

@@ -81,7 +81,9 @@ def check(parts: dict[str, Files]) -> Report:
             ):
                 examples[name] = _examples(files, found)
         except DataError as problem:
-            found.append(as_problem(problem, files.source))
+            is_target = files.target is not None and str(problem).startswith(f"{files.target} ")
+            file = files.target if is_target and files.target is not None else files.source
+            found.append(as_problem(problem, file))
         report.problems += found
     report.problems += check_examples(examples)
     report.pairs = {name: len(part) for name, part in examples.items()}
@@ -119,9 +121,10 @@ def as_problem(error: DataError, path: str | Path) -> Problem:
     """Turn an error that stopped the reading of a file into a problem with its file and line."""
     where = re.match(r"(.+?:\d+): ", str(error))
     reason = str(error)[where.end() if where else 0 :]
-    return Problem(
-        where[1] if where else str(path), re.sub(f"^{re.escape(str(path))}:? ", "", reason)
-    )
+    reason = reason.removeprefix(f"{path}: ")
+    if reason.startswith(f"{path} "):  # "a.csv is empty." after the place
+        reason = f"it{reason.removeprefix(str(path))}"
+    return Problem(where[1] if where else str(path), reason)
 
 
 def readable(path: str | Path, found: list[Problem], encoding: str | None = None) -> bool:
