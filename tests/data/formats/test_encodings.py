@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 
 import pytest
 
 from triptych.data.batches.streaming import Corpus
+from triptych.data.formats.columns import read as read_columns
 from triptych.data.formats.encodings import guessed, known
 from triptych.data.formats.lines import decode_lines, lines_of
+from triptych.data.formats.pairs import Files
+from triptych.data.formats.pairs import read as read_pairs
 from triptych.data.formats.texts import read as read_texts
 from triptych.data.load import fitting, load_split
 from triptych.data.table import DataTable
@@ -173,3 +177,54 @@ def test_only_the_first_control_character_says_what_to_do(tmp_path: Path) -> Non
     assert [one.place.rsplit(":")[-1] for one in found] == ["1", "2", "3"]
     assert ["--encoding" in one.reason for one in found] == [True, False, False]
     assert found[2].reason == "control character: U+0081 at column 3"  # nothing in cp1252
+
+
+ROWS = "text,label\nCaf\u00e9,a\nTea,b\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "given", "said"),
+    [
+        ("utf-8", None, "UTF-8"),
+        ("utf-8-sig", "utf8", "UTF-8"),
+        ("cp1252", "cp1252", "cp1252"),
+        ("utf-16", None, "UTF-16"),
+        ("utf-32", None, "UTF-32"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_the_notice_says_in_which_encoding_a_file_was_read(
+    tmp_path: Path, written: str, given: str | None, said: str, name: str
+) -> None:
+    raw = ROWS.encode(written)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(raw) if name.endswith("gz") else raw)
+    notices: list[str] = []
+    table = DataTable(train=str(path), encoding=given)
+    read_columns([str(path)], table, ("text", "label"), notices.append)
+    assert notices[0] == f"{name}: CSV, columns text, label, 2 lines, {said}"
+    notices.clear()
+    (tmp_path / "a.txt").write_bytes(raw)
+    read_texts([str(tmp_path / "a.txt")], table, ("text",), notices.append)
+    assert notices[0].startswith(f"a.txt: plain text, 3 lines, {said}; 1 texts")
+    notices.clear()
+    read_pairs(Files(tmp_path / "a.txt", tmp_path / "a.txt", encoding=given), report=notices.append)
+    assert notices[0] == f"a.txt: plain text, 3 lines, {said}"
+
+
+def test_records_of_what_is_no_text_file_are_counted(tmp_path: Path) -> None:
+    """Neither lines nor an encoding are said of a workbook, of a folder and of another tool."""
+    for label in ("a", "b"):
+        (tmp_path / "texts" / label).mkdir(parents=True)
+        (tmp_path / "texts" / label / "1.txt").write_text("Two\nlines")
+    (tmp_path / "a.json").write_text('{"data": [{"text": "One", "label": "a"}]}')
+    book = pytest.importorskip("openpyxl").Workbook()
+    for row in (("text", "label"), ("One\ntwo", "a"), (None, None), ("Three", "b")):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    for name, count in (("texts", 2), ("a.json", 1), ("a.xlsx", 2)):
+        notices: list[str] = []
+        path = str(tmp_path / name)
+        read_columns([path], DataTable(train=path), ("text", "label"), notices.append)
+        assert notices[1].startswith(f"{name}: {count} records, columns text, label"), notices
+        assert not any("UTF-8" in one or " lines" in one for one in notices)

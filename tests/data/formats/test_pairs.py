@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from triptych.data.formats.foreign.own_lines import own_file
 from triptych.data.formats.pairs import Files, read
-from triptych.data.formats.table_format import sniff
+from triptych.data.formats.table_format import described, sniff
 from triptych.errors import DataError
 
 
@@ -57,7 +58,8 @@ def test_what_was_sniffed_is_echoed(tmp_path: Path) -> None:
     read(Files(write(tmp_path, "a.tsv", "a\tb\n\tc\n")), report=notices.append)
     assert notices[0] == "a.tsv: TSV, columns 1, 2, 2 lines, UTF-8"
     assert "1 pair with an empty side is left out" in notices[1]
-    assert str(sniff(write(tmp_path, "x.txt", "one\ntwo\n"))) == "x.txt: plain text, 2 lines, UTF-8"
+    path = write(tmp_path, "x.txt", "one\ntwo\n")
+    assert described(sniff(path), own_file(path)) == "x.txt: plain text, 2 lines, UTF-8"
 
 
 def test_which_of_more_columns_are_taken_is_said(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from triptych.data.formats.columns import read
+from triptych.data.formats.foreign.own_lines import own_file
 from triptych.data.formats.pairs import Files
 from triptych.data.formats.pairs import read as read_pairs
-from triptych.data.formats.table_format import sniff
+from triptych.data.formats.table_format import described, sniff
 from triptych.data.load import load_split
 from triptych.data.table import DataTable
 from triptych.data.validation.columns import check
@@ -61,7 +62,9 @@ def test_decimal_commas_are_not_touched(tmp_path: Path) -> None:
         ("3,5 stars", "1,0"),
         ("2,5 stars", "0,5"),
     ]
-    assert "CSV with semicolons between columns, columns text, label" in str(sniff(path, [SINGLE]))
+    assert "CSV with semicolons between columns, columns text, label" in described(
+        sniff(path, [SINGLE]), own_file(path)
+    )
 
 
 def test_labels_of_json_are_those_of_csv(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ..example import Example, Notify, OnProblem
 from ..small import class_counts
 from .choosing import HEADER, ColumnChoice, Columns, choose
 from .flag_columns import flags_of, labels_of, places_of
-from .foreign.own_lines import own_lines
+from .foreign.own_lines import own_file, own_lines
 from .headers import NAMES
 from .json_lines import brief, object_of, text_of
 from .likely import sample_of
@@ -24,7 +24,7 @@ from .lines import stop
 from .missing_labels import warning_of
 from .pairs import body_of, once
 from .remarks import Remark
-from .table_format import Format, chosen_of, sniffed, with_header
+from .table_format import Format, chosen_of, described, sniffed, with_header
 from .tagged_content import refuse_tags
 
 if TYPE_CHECKING:
@@ -110,9 +110,10 @@ def records(
     about the file; without it the guesses go to `notify`.
     """
     path = Path(name)
-    lines = own_lines(path, notify, encoding)
+    file = own_file(path, notify, encoding)
+    lines = file.lines
     form, choice = layout_of(path, lines, columns, needs)
-    notify(str(form))
+    notify(described(form, file))
     if form.kind == "text":
         raise DataError(
             "{path} has one text a line and no second column. Write {names} with a "

@@ -219,6 +219,17 @@ def with_newlines(text: str) -> str:
     return text if "\n" in text else text.replace("\r", "\n")
 
 
+def encoding_of(path: Path, encoding: str | None) -> str:
+    """Return what a user calls the encoding in which a text file is read.
+
+    encoding: that which the user named; None: the first bytes of the file say it.
+    """
+    if encoding is not None:
+        return "UTF-8" if known(encoding) == "utf-8-sig" else encoding
+    with readable(path), gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+        return (wide_mark(file.read(4)) or "utf-8").upper()
+
+
 def is_packed(raw: bytes) -> bool:
     """Tell whether a file is a ZIP archive, as .xlsx is, and so not text."""
     return raw.startswith(b"PK\x03\x04")

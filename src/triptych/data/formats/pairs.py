@@ -13,12 +13,21 @@ from ...errors import DataError
 from ...messages import message
 from ..example import Example, Notify, OnProblem
 from .choosing import ColumnChoice, choose, of_fields
-from .foreign.own_lines import own_lines
+from .foreign.own_lines import own_file
 from .json_lines import object_of, text_of
 from .lines import stop
 from .remarks import Remark
 from .subtitle_pairs import read_sides
-from .table_format import FIELDS, WORKBOOKS, Format, is_header, rows_of, sniffed, with_header
+from .table_format import (
+    FIELDS,
+    WORKBOOKS,
+    Format,
+    described,
+    is_header,
+    rows_of,
+    sniffed,
+    with_header,
+)
 
 TABLES = (".csv", ".tsv", ".tab", *WORKBOOKS)
 LONGEST_LINE = 20_000  # characters; longer lines are not sentences (`data check` lists them)
@@ -98,12 +107,14 @@ def records(
     if cues is not None:
         yield from ((f"{name}:{number}", one, its) for number, one, its in cues)
         return
-    lines = own_lines(path, notify, files.encoding)
+    file = own_file(path, notify, files.encoding)
+    lines = file.lines
     if other is not None:
-        others = own_lines(other, notify, files.encoding)
-        for one, its in ((path, lines), (other, others)):
-            _refuse_table(one, its)
-            notify(str(Format(one, "text", len(its), ())))
+        second = own_file(other, notify, files.encoding)
+        others = second.lines
+        for one, its in ((path, file), (other, second)):
+            _refuse_table(one, its.lines)
+            notify(described(Format(one, "text", len(its.lines), ()), its))
         if len(lines) != len(others):
             wrong(
                 str(path if len(lines) < len(others) else other),
@@ -119,7 +130,7 @@ def records(
         )
         return
     form, choice = layout_of(files, lines, (source_language, target_language))
-    notify(str(form))
+    notify(described(form, file))
     if form.kind == "text":
         raise DataError(
             "{path} has one text a line and no second column. Name the other "

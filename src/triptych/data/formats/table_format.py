@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import DataError
-from ...messages import message
-from .foreign.own_lines import own_lines
+from ...messages import Message, message
+from .foreign.own_lines import OwnFile, own_lines
 from .json_lines import first_object, is_object
 from .quoting import quoting
 
@@ -45,20 +45,37 @@ class Format:
     sign: str = "\t"  # what separates the columns
     skipped: int = 0  # lines before the table: Excel's sep=;
 
-    def __str__(self) -> str:
-        kinds = {"text": message("plain text"), "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}
-        more = message(" quoted as CSV is") if self.quoted else ""
-        if self.kind == "csv" and self.sign != ",":
-            more = message(" with {sign} between columns", sign=SIGNS[self.sign])
-        listed = message(", columns {names}", names=", ".join(self.columns))
+
+def described(form: Format, file: OwnFile) -> Message:
+    """Say what a file is read as: a text file by its lines and encoding, another by its records."""
+    kinds = {"text": message("plain text"), "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}
+    listed = message(", columns {names}", names=", ".join(form.columns))
+    columns = "" if form.kind == "text" else listed
+    if file.is_foreign:
         return message(
-            "{file}: {kind}{more}{columns}, {lines:,} lines, UTF-8",
-            file=self.path.name,
-            kind=kinds[self.kind],
-            more=more,
-            columns="" if self.kind == "text" else listed,
-            lines=self.lines,
+            "{file}: {count:,} records{columns}",
+            file=form.path.name,
+            count=_records(form, file.lines),
+            columns=columns,
         )
+    more = message(" quoted as CSV is") if form.quoted else ""
+    if form.kind == "csv" and form.sign != ",":
+        more = message(" with {sign} between columns", sign=SIGNS[form.sign])
+    return message(
+        "{file}: {kind}{more}{columns}, {lines:,} lines, {encoding}",
+        file=form.path.name,
+        kind=kinds[form.kind],
+        more=more,
+        columns=columns,
+        lines=form.lines,
+        encoding=file.encoding,
+    )
+
+
+def _records(form: Format, lines: list[str]) -> int:
+    if form.kind in ("csv", "tsv"):
+        return sum(1 for _ in rows_of(lines, form)) - form.header
+    return sum(1 for line in lines if line.strip())
 
 
 def sniff(

@@ -20,7 +20,7 @@ from ...errors import DataError
 from ...messages import Message, listed, message
 from ..example import Example, Notify, OnProblem
 from .json_lines import damage
-from .lines import lines_of, stop
+from .lines import encoding_of, lines_of, stop
 from .named_fields import field_lines
 from .refused import notebook
 from .subtitle_kinds import is_subtitles
@@ -85,7 +85,7 @@ def read(
         else:
             lines = lines_of(path, notify, data.encoding)
             kept = list(texts_of(lines, path, key, whole))
-        read_.append(_said(path, whole, is_table, len(lines), len(kept)))
+        read_.append(_said(path, whole, is_table, len(lines), len(kept), data.encoding))
         found += kept
         lines_read += len(lines)
     for said in read_[:1] if len(read_) > MOST_FILES else read_:
@@ -103,7 +103,9 @@ def read(
     return found
 
 
-def _said(path: Path, whole: bool, is_table: bool, lines: int, texts: int) -> Message:
+def _said(
+    path: Path, whole: bool, is_table: bool, lines: int, texts: int, encoding: str | None
+) -> Message:
     """Say what was read of a file."""
     kind = (
         message("subtitles")
@@ -119,13 +121,18 @@ def _said(path: Path, whole: bool, is_table: bool, lines: int, texts: int) -> Me
         if whole
         else message("of at most about {longest:,} characters", longest=PIECE)
     )
+    size = (
+        kind  # whose lines are not those of a text
+        if is_table or is_subtitles(path)
+        else message(
+            "{kind}, {lines:,} lines, {encoding}",
+            kind=kind,
+            lines=lines,
+            encoding=encoding_of(path, encoding),
+        )
+    )
     return message(
-        "{name}: {kind}, {lines:,} lines, UTF-8; {texts:,} texts {how}",
-        name=path.name,
-        kind=kind,
-        lines=lines,
-        texts=texts,
-        how=how,
+        "{name}: {size}; {texts:,} texts {how}", name=path.name, size=size, texts=texts, how=how
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from ....errors import DataError
@@ -11,6 +12,7 @@ from ..lines import (
     LONGEST_LINE_BYTES,
     as_utf8,
     decode_lines,
+    encoding_of,
     is_packed,
     read_bytes,
 )
@@ -52,10 +54,33 @@ def foreign(
     return next((one for one in found if one is not None), None)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """Hold the lines of a user's file in one of our own formats, and what it was read as.
+
+    is_foreign: another tool wrote it, or it is a folder, so that its lines are not those of a text
+    file. encoding: that of a text file, as a user calls it.
+    """
+
+    lines: list[str]
+    is_foreign: bool
+    encoding: str = "UTF-8"
+
+
 def own_lines(
     path: str | Path, report: Notify | None = None, encoding: str | None = None
 ) -> list[str]:
     """Read the lines of a file in one of our own formats, converted where another tool wrote it.
+
+    Args and errors are those of `own_file`.
+    """
+    return own_file(path, report, encoding).lines
+
+
+def own_file(
+    path: str | Path, report: Notify | None = None, encoding: str | None = None
+) -> OwnFile:
+    """Read a file in one of our own formats, converted where another tool wrote it.
 
     report: receives what a foreign file is read as, and what is left out of it. encoding: that of
     the file, as `lines.decode_text` takes it.
@@ -69,11 +94,12 @@ def own_lines(
     found = foreign(path, raw, encoding)
     if found is None:
         raw = utf8_content(path, encoding) if raw is None else raw
-        return decode_lines(raw, str(path), report)
+        lines = decode_lines(raw, str(path), report)
+        return OwnFile(lines, False, encoding_of(path, encoding))
     found.refuse_empty(path)
     if report is not None:
         found.tell(path, report)
-    return found.lines
+    return OwnFile(found.lines, True)
 
 
 def utf8_content(path: str | Path, encoding: str | None = None) -> bytes:
