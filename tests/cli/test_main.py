@@ -147,3 +147,13 @@ def test_a_stream_that_was_closed_before_is_an_empty_one(trained: Path, closed: 
     script = f"{sys.executable} -m triptych translate {trained} {closed}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "") and "triptych:" not in done.stderr
+
+
+def test_files_of_a_pattern_are_said_to_be_too_many(triptych: Command, tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("text,label\n")
+    given = ("init", "classification", "--train", tmp_path / "a.csv")
+    done = triptych(*given, tmp_path / "b.csv")
+    assert done.code == 2
+    assert "Several files are named, as a pattern like *.csv names them" in done.err
+    assert "Several files" not in triptych(*given, "something").err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from ..messages import Message, message
 from .language import translated
@@ -44,6 +45,7 @@ SENTENCES: tuple[tuple[str, Message], ...] = (
 
 def usage_sentence(text: str) -> str:
     """Return an error of the command line in the user's language, in our own words."""
+    several = _several_files(text)
     for pattern, template in SENTENCES:
         text = re.sub(
             pattern,
@@ -52,4 +54,16 @@ def usage_sentence(text: str) -> str:
             ),
             text,
         )
-    return text
+    return f"{text} {translated(several)}" if several else text
+
+
+def _several_files(text: str) -> Message | None:
+    """Return what to do if the arguments that are too many are files, as the shell writes *.csv."""
+    found = re.search(r"Unused Tokens: (\[.*\])\.", text)
+    names = re.findall(r"'([^']+)'", found[1]) if found is not None else []
+    if not any(Path(name).is_file() for name in names):
+        return None
+    return message(
+        "Several files are named, as a pattern like *.csv names them, where one is read. Name one "
+        "file, or a folder; or join them into one file first."
+    )

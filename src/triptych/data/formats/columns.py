@@ -26,6 +26,7 @@ from .pairs import body_of, once
 from .remarks import Remark
 from .table_format import Format, chosen_of, described, sniffed, with_header
 from .tagged_content import refuse_tags
+from .titles import refuse_titles
 
 if TYPE_CHECKING:
     from ..table import DataTable
@@ -148,6 +149,8 @@ def layout_of(
         refuse_tags(path)
     if form.kind == "text":
         return form, ColumnChoice(())
+    if HEADER not in (columns or {}):
+        refuse_titles(form, lines)
     flags = flags_of(columns, form.first)
     if columns and flags is not None:  # all of them are found when the rows are read
         columns = {**columns, "labels": flags[0]}
@@ -372,6 +375,7 @@ def needs_of(
             return needs
     if form.kind not in ("tsv", "csv") or len(form.first) != 2 or given:
         return None
+    refuse_titles(form, lines)
     choice = choose(form, lines, ("text", "label"), [], columns)
     rows = [
         cells

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...errors import DataError
 from ...messages import message
 from ..example import Example, Notify, OnProblem
-from .choosing import ColumnChoice, choose, of_fields
+from .choosing import HEADER, ColumnChoice, choose, of_fields
 from .foreign.own_lines import own_file
 from .json_lines import object_of, text_of
 from .lines import stop
@@ -28,6 +28,7 @@ from .table_format import (
     sniffed,
     with_header,
 )
+from .titles import refuse_titles
 
 TABLES = (".csv", ".tsv", ".tab", *WORKBOOKS)
 LONGEST_LINE = 20_000  # characters; longer lines are not sentences (`data check` lists them)
@@ -175,6 +176,8 @@ def layout_of(
     )
     names = [FIELDS, *([(spoken[0], spoken[1])] if spoken[0] and spoken[1] else [])]
     form = sniffed(path, lines, [])
+    if HEADER not in (columns or {}):
+        refuse_titles(form, lines)
     choice = (
         choose(form, lines, FIELDS, names, columns, spoken)
         if form.kind != "text"

@@ -117,6 +117,7 @@ def _asked(request: DraftRequest) -> dict[str, str | int]:
     from ...data.formats.foreign.own_lines import own_lines
     from ...data.formats.table_format import sniffed
     from ...data.formats.tagged_content import refuse_tags
+    from ...data.formats.titles import refuse_titles
 
     train = request.train
     refuse_tags(train)
@@ -128,6 +129,7 @@ def _asked(request: DraftRequest) -> dict[str, str | int]:
         "text_pair; labels; value), or JSONL with these keys.",
         train=train,
     )
+    refuse_titles(form, lines)
     if form.kind == "text" or not form.first:
         raise UsageError(doubt)
     flags = advice(form, lines)
