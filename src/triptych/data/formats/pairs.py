@@ -153,7 +153,7 @@ def _refuse_table(path: Path, lines: list[str]) -> None:
     form = sniffed(path, lines, [])
     named = path.name.removesuffix(".gz").lower().endswith(TABLES) or form.kind == "jsonl"
     kind = message("a table with {count} columns", count=len(form.first))
-    kind = message("JSONL") if form.kind == "jsonl" else kind
+    kind = "JSONL" if form.kind == "jsonl" else kind
     if named and (form.kind == "jsonl" or len(form.first) > 1):
         raise DataError(
             "{path} is {kind}, but each line of two aligned files is one sentence. Name it alone "
