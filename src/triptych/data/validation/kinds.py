@@ -62,8 +62,10 @@ def needs_of(
     if found is None and "text" in (columns or {}):
         refuse_unknown_fields(columns)
         raise UsageError(
-            "--columns names the text and nothing to learn. Add label=COLUMN (or labels, or "
-            "value), or name the task that reads the file: --task TASK.",
+            message(
+                "--columns names the text and nothing to learn. Add label=COLUMN (or labels, or "
+                "value), or name the task that reads the file: --task TASK.",
+            )
         )
     return found or PAIR
 
