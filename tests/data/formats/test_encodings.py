@@ -206,7 +206,7 @@ def test_the_notice_says_in_which_encoding_a_file_was_read(
     notices.clear()
     (tmp_path / "a.txt").write_bytes(raw)
     read_texts([str(tmp_path / "a.txt")], table, ("text",), notices.append)
-    assert notices[0].startswith(f"a.txt: plain text, 3 lines, {said}; 1 texts")
+    assert notices[0].startswith(f"a.txt: plain text, 3 lines, {said}; 1 text")
     notices.clear()
     read_pairs(Files(tmp_path / "a.txt", tmp_path / "a.txt", encoding=given), report=notices.append)
     assert notices[0] == f"a.txt: plain text, 3 lines, {said}"
