@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ class How:
         track: Folder of a TensorBoard log; None: none is written.
         command: What a user types to continue; None: the command for this run alone.
         prints: Print the folder at the end.
+        begun: Called once the run is prepared, so that what refuses it comes before; not by a dry
+            run.
         said: What was said of the runs before this one, which is not said again; None: there is
             none.
     """
@@ -39,6 +42,7 @@ class How:
     track: Path | None = None
     command: str | None = None
     prints: bool = True
+    begun: Callable[[], None] | None = None
     said: set[str] | None = None
 
     def tell(self, line: str) -> None:
@@ -51,7 +55,7 @@ class How:
 
 def train_one(recipe: Recipe, folder: Path, how: How) -> int:
     """Train a recipe into a folder and return the exit code."""
-    if how.track is not None and not how.dry_run:
+    if how.track is not None:
         from ..training.tracking import refuse_untracked
 
         refuse_untracked(how.track, how.resume)
@@ -74,6 +78,8 @@ def train_one(recipe: Recipe, folder: Path, how: How) -> int:
     if how.dry_run:
         talk(message("Dry run: nothing was trained and nothing was written."))
         return 0
+    if how.begun is not None and prepared.is_main:
+        how.begun()
     code = _watched(prepared, how.track)
     if code == 0 and how.prints and prepared.is_main:
         put(field(folder))

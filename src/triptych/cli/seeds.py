@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ def train_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], how: How, as
     if how.dry_run:
         talk(f"Seeds {', '.join(map(str, seeds))}: a run each, in {seed_folder(folder, seeds[0])}"
              f"{' and so on' if len(seeds) > 1 else ''}. The first:")  # fmt: skip
+        try:
+            refuse_held(folder, how.resume)
+        except UsageError as problem:
+            talk(message("To train, this is in the way: {problem}", problem=problem.args[0]))
         return train_one(_with_seed(recipe, seeds[0]), seed_folder(folder, seeds[0]), how)
     from ..training.distributed import world
 
@@ -66,7 +71,7 @@ def train_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], how: How, as
     pending = world().broadcast(
         [seed for seed in seeds if not is_finished(_with_seed(recipe, seed), folder, seed)]
     )
-    if is_main:
+    if is_main and not pending:
         _begin(folder, recipe, seeds)
     said: set[str] = set()
     for number, seed in enumerate(seeds, 1):
@@ -82,7 +87,9 @@ def train_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], how: How, as
             )
         if seed not in pending:
             continue
-        code = train_one(_with_seed(recipe, seed), own, _how(how, folder, own, said))
+        begun = partial(_begin, folder, recipe, seeds) if seed == pending[0] else None
+        own_way = dataclasses.replace(_how(how, folder, own, said), begun=begun)
+        code = train_one(_with_seed(recipe, seed), own, own_way)
         if code:
             return code
         if is_main:

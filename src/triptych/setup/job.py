@@ -29,6 +29,7 @@ from ..runs.model_card import model_card
 from ..runs.run import WORDS_FOLDER, Run, RunConfig
 from ..tasks.task import Labels
 from ..training.job import Job, Progress
+from ..training.refusals import refuse_untrainable
 from ..training.resuming import digests_of, remember
 from ..training.trainer import train
 from .batches import micro_batches
@@ -166,6 +167,7 @@ def job_of(built: BuiltModel) -> Job:
     resolved, tokenized = built.resolved, built.tokenized
     recipe, marks, examples = resolved.recipe, tokenized.data.fingerprints, tokenized.examples
     batches, validate = micro_batches(built), _validator(built)
+    refuse_untrainable(built.model, built.head, recipe.training)  # before anything is written
     run = Run.create(resolved.out, resolved.resume) if resolved.writes else Run(resolved.out)
     if resolved.writes and resolved.before is None:
         remember(run, marks, examples)

@@ -76,8 +76,8 @@ def resolve(
     processes = world()
     processes.refuse_fewer(recipe.batches.accumulate)
     notify = report if report is not None and processes.is_main else (lambda message: None)
-    if not dry and processes.is_main and out.is_dir():
-        _refuse_held(out, resume)
+    if processes.is_main:
+        _refuse_folder(out, resume, dry, notify)
     recipe = dataclasses.replace(
         recipe, data=resolved(recipe.data, recipe.build_task().encode_ids is not None)
     )
@@ -137,10 +137,28 @@ def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
         )
 
 
+def _refuse_folder(out: Path, resume: bool, dry: bool, notify: Notify) -> None:
+    """Raise UsageError where no run can be written; a dry run only says that one is there."""
+    there = next(one for one in (out, *out.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise UsageError(
+            "{path} is a file; a run needs a folder. Name another path with --out.", path=there
+        )
+    if not out.is_dir():
+        return
+    try:
+        if not dry:
+            with Run(out).alone():
+                pass
+        _refuse_held(out, resume)
+    except UsageError as problem:
+        if not dry:
+            raise
+        notify(message("To train, this is in the way: {problem}", problem=problem.args[0]))
+
+
 def _refuse_held(out: Path, resume: bool) -> None:
     """Raise UsageError before time is spent on the data if the folder holds a run."""
-    with Run(out).alone():
-        pass
     held = [
         name
         for name in ("model.safetensors", "checkpoints", "config.json")

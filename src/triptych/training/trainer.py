@@ -35,6 +35,7 @@ from .guards import Interrupt
 from .job import Event, Job, Progress
 from .optimizer import Optimizers, clip, gradient_norm
 from .precision import choose_device, choose_precision
+from .refusals import named_weights
 from .schedule import fraction_done, rate
 from .settings import better
 from .step import Stepper
@@ -111,10 +112,7 @@ class Loop:
             module.to(self.device)
         model = cast(AnyNetwork, job.model)
         model.precision = choose_precision(self.settings.precision, self.device)
-        named = {
-            **dict(job.model.named_parameters()),
-            **{f"head.{name}": p for name, p in job.head.named_parameters()},
-        }
+        named = named_weights(job.model, job.head)
         self.frozen = freeze(named, self.settings.frozen)
         self.optimizers = Optimizers(named, self.settings)
         self.parameters = self.optimizers.parameters
