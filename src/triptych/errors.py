@@ -9,9 +9,13 @@ with a traceback. Our own bugs are `assert ..., "text"`.
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 
 from .messages import Message, message
+
+SHORT_LIST = 12  # names that are listed behind "Did you mean"
+MOST_NAMES = 40  # names that are listed where none is like the given one
 
 
 class TriptychError(Exception):
@@ -69,10 +73,22 @@ def brief(problem: object, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[:most]} ..."
 
 
+def shell_command(*words: object) -> str:
+    """Return a command that can be pasted into a shell: paths with spaces are quoted."""
+    return shlex.join(map(str, words))
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """Return the allowed name most like `name`, or None when none is close."""
     found = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
     return found[0] if found else None
+
+
+def _most_alike(given: str, names: list[str]) -> list[str]:
+    """Return a short list whole, of a long one the names that are most like the given one."""
+    if len(names) <= SHORT_LIST:
+        return names
+    return sorted(difflib.get_close_matches(given, names, n=SHORT_LIST, cutoff=0.0))
 
 
 def _message(text: str) -> Message:
@@ -91,11 +107,14 @@ def unknown(kind: str, given: str, allowed: Iterable[str], where: str = "") -> U
     """
     names = sorted(allowed)
     close = nearest(given, names)
+    shown = names if close is None else _most_alike(given, names)
+    listed = ", ".join(shown[:MOST_NAMES])
+    more = len(names) - len(shown[:MOST_NAMES])
     return UsageError(
         "Unknown {kind} '{given}'{place}.{hint} Allowed: {names}.",
         kind=_message(kind),
         given=given,
         place=message(" {where}", where=_message(where)) if where else "",
         hint=message(" Did you mean '{close}'?", close=close) if close else "",
-        names=", ".join(names),
+        names=message("{names} and {count:,} more", names=listed, count=more) if more else listed,
     )

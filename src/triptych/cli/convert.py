@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from ..errors import shell_command
+from ..messages import message
 from .console import field, put, talk
 
 ImportTask = Literal[
@@ -53,7 +55,8 @@ def import_(
 
     for line in import_folder(source, run, task, allow_nonfinite).lines():
         talk(line)
-    talk(f"Use it as it is, or fine-tune it: triptych train RECIPE --model.start {run}")
+    command = shell_command("triptych", "train", "RECIPE", "--model.start", run)
+    talk(message("Use it as it is, or fine-tune it: {command}", command=command))
     put(field(run))
     return 0
 

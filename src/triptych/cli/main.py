@@ -20,7 +20,7 @@ from .. import __version__, own_code
 from ..errors import TriptychError, TriptychWarning, UsageError, is_failure
 from ..messages import message
 from .completion import completing
-from .console import remember, talk, uncaught
+from .console import LAYOUT, remember, shown, talk, uncaught
 from .dashes import advice
 from .given import take_value
 from .helping import Page, documented, epilogue, usage
@@ -171,7 +171,8 @@ def _warning(
 ) -> str:
     """Format our own warnings without their place in the source, others as Python does."""
     if issubclass(category, TriptychWarning):
-        return f"triptych: {message}\n"
+        told = message.args[0] if isinstance(message, Warning) and message.args else message
+        return f"triptych: {shown(translated(told), sys.stderr, LAYOUT)}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import shell_command
 from ..messages import message
 from .console import Display, field, put, talk
 from .threads import thread_notes
@@ -121,7 +122,8 @@ def _tracked(
         return contextlib.nullcontext()
     from ..training.tracking import Tracker
 
-    talk(message("To see the log: tensorboard --logdir {track}", track=track))
+    command = shell_command("tensorboard", "--logdir", track)
+    talk(message("To see the log: {command}", command=command))
     return contextlib.closing(Tracker(prepared.job.run, track, prepared.recipe.to_toml()))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from ..errors import DataError, UsageError
+from ..errors import DataError, UsageError, shell_command
 from .console import field, put, talk
 from .inputs import (
     count_inputs,
@@ -134,10 +134,11 @@ def demand(run: str, verb: Verb) -> TaskSpec:
         return known()[found]
     wanted = " or ".join(one.name for one in with_verb(verb))
     raise UsageError(
-        "{run} is a run for {found}, not for {wanted}. Use: triptych predict {run}",
+        "{run} is a run for {found}, not for {wanted}. Use: {command}",
         run=run,
         found=found,
         wanted=wanted,
+        command=shell_command("triptych", "predict", run),
     )
 
 

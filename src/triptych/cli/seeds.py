@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, shell_command
 from ..messages import Message, message
 from ..metrics.spread import spread
 from ..recipe.schema import Recipe
@@ -110,7 +110,7 @@ def _how(how: How, folder: Path, own: Path, said: set[str]) -> How:
         resume=resume,
         data_changed=how.data_changed and resume,
         track=None if how.track is None else track_of(how.track, folder, own),
-        command=f"triptych train {folder} --resume",
+        command=shell_command("triptych", "train", folder, "--resume"),
         prints=False,
         said=said,
     )

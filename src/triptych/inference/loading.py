@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,8 @@ from .. import own_code
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.drafts import Drafted, ModelDraft, NgramDraft
 from ..decoding.settings import DecodingSettings
-from ..errors import RunError, UsageError
+from ..errors import RunError, TriptychWarning, UsageError, shell_command
+from ..messages import message
 from ..model.build import build
 from ..model.ops.onednn import prepack
 from ..runs.run import WORDS_FOLDER, Run, RunConfig
@@ -69,6 +71,7 @@ def _loaded(run: Run, config: RunConfig, precision: Precision, device: Device) -
     task, decoding = _task_of(config, where, device), _decoding_of(config, where)
     labels, tokenizers = run.read_labels(), Tokenizers.load(run.path)
     refuse_unlike(config.model, where, [run.weights()])
+    _warn_unfinished(run)
     model = build(config.model, own_code.attention())
     head = head_of(run, task, config, labels, tokenizers)
     run.load_into(model, head)
@@ -89,6 +92,20 @@ def _loaded(run: Run, config: RunConfig, precision: Precision, device: Device) -
         config=config,
         segmenter=segmenter,
     )
+
+
+def _warn_unfinished(run: Run) -> None:
+    """Warn of a run whose training has not ended: it is used as its newest checkpoint left it."""
+    checkpoint = None if run.has_model() else run.latest_checkpoint()
+    if checkpoint is not None:
+        words = message(
+            "{path} is not finished: its training stopped, or goes on. It is used as it was at "
+            "step {step:,}. Continue with: {command}",
+            path=run.path,
+            step=checkpoint.step,
+            command=shell_command("triptych", "train", run.path, "--resume"),
+        )
+        warnings.warn(words, TriptychWarning, stacklevel=2)
 
 
 def _placed(

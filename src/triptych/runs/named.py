@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import RunError, nearest
+from ..errors import RunError, nearest, shell_command
 from ..messages import Message, message
 from .seeds import seed_folders
 
@@ -98,13 +98,13 @@ def _missing(run: str) -> Message:
         return message(
             "There is no run folder {path}. Train one with: {command}",
             path=run,
-            command=made or f"triptych train RECIPE --out {run}",
+            command=made or shell_command("triptych", "train", "RECIPE", "--out", run),
         )
     command, close = _training(run), nearest(run, _names())
     if command is None and close is not None:
         way = message("Did you mean {name}?", name=close)
     else:
-        command = command or f"triptych train RECIPE --out runs/{run}"
+        command = command or shell_command("triptych", "train", "RECIPE", "--out", f"runs/{run}")
         way = message("Train it with: {command}", command=command)
     return message(
         "There is no run folder {name}: none here, none in runs, and none in {folder}. {way}",

@@ -16,7 +16,7 @@ from ..data.batches.encoded import Encoded, collate
 from ..data.batches.order import length_batches
 from ..data.example import Example, Notify
 from ..data.tokenizers.sides import Tokenizers
-from ..errors import UsageError
+from ..errors import UsageError, shell_command
 from ..inference.evaluation import encode_all
 from ..inference.loaded import LONGEST_SOURCE
 from ..inference.predictor import Predictor
@@ -184,7 +184,7 @@ def job_of(built: BuiltModel) -> Job:
         validation=recipe.validation,
         places=lambda index: examples[index].place,
         validate=validate,
-        command=f"triptych train {resolved.out} --resume",
+        command=shell_command("triptych", "train", resolved.out, "--resume"),
         data=digests_of(marks, examples),
     )
 

@@ -18,7 +18,7 @@ from ..data.formats.foreign.label_folders import files_of
 from ..data.formats.texts import files_in
 from ..data.load import names_of
 from ..data.table import DataTable
-from ..errors import DataError, RunError, UsageError
+from ..errors import DataError, RunError, UsageError, shell_command
 from ..runs.run import Run
 from . import streamed
 
@@ -42,13 +42,14 @@ def refuse_other_recipe(run: Run, saved: Recipe, now: Recipe) -> None:
             if old != new:
                 raise UsageError(
                     "{path} was trained with {table}.{key} = {old!r}, and now it is "
-                    "{new!r}. --resume goes on with the run as it is: triptych train "
-                    "{path} --resume. Or train into a new folder with --out.",
+                    "{new!r}. To go on with the run as it is: {command}. Or train into a new "
+                    "folder with --out.",
                     path=run.path,
                     table=table,
                     key=key,
                     old=old,
                     new=new,
+                    command=shell_command("triptych", "train", run.path, "--resume"),
                 )
 
 
@@ -176,10 +177,9 @@ def refuse_other_data(
     if not allowed:
         raise RunError(
             "{changed} Put it back, or train into a new folder with --out, or go "
-            "on with the data as it is now: triptych train {path} --resume "
-            "--data-changed.",
+            "on with the data as it is now: {command}",
             changed=changed,
-            path=run.path,
+            command=shell_command("triptych", "train", run.path, "--resume", "--data-changed"),
         )
     tell(changed)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import DataError
+from ...errors import DataError, shell_command
 from ...messages import message
 from ..example import Example, Notify, OnProblem
 from . import bio, span_spelling, tagged_json, tagged_text
@@ -113,11 +113,12 @@ def examples_of(
             report(
                 message(
                     "{where}: {count:,} tags continue no span ({places}); they are read as "
-                    "conlleval reads them (I- begins one). List them with: triptych data check "
-                    "{where}",
+                    "conlleval reads them (I- begins one). List them with: "
+                    "{command}",
                     where=where,
                     count=len(repaired),
                     places=_places(where, repaired),
+                    command=shell_command("triptych", "data", "check", where),
                 )
             )
     return examples

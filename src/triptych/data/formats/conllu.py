@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from ...errors import shell_command
 from ...messages import message
 from ..example import Example, Notify, OnProblem
 from .lines import lines_of, stop
@@ -79,8 +80,8 @@ def stop_with_advice(place: str, reason: str) -> None:
     file = place.rsplit(":", 1)[0]
     stop(
         place,
-        f"{reason.rstrip('.')}. Correct it, or list all such lines with: triptych data check "
-        f"{file}",
+        f"{reason.rstrip('.')}. Correct it, or list all such lines with: "
+        f"{shell_command('triptych', 'data', 'check', file)}",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from ...data.formats.lines import refuse_nothing
@@ -59,11 +58,11 @@ def _drafted(request: DraftRequest, columns_given: str | None) -> str:
     if is_of_pairs(request.task):
         return pairs.recipe_text(request)
     if request.start is None:
-        given = "" if columns_given is None else f" --columns {shlex.quote(columns_given)}"
+        given = [] if columns_given is None else ["--columns", columns_given]
         offer(
             request.task,
             request.train,
-            f"triptych init {request.task} --train {request.train}{given} --out {request.out}",
+            ["init", request.task, "--train", request.train, *given, "--out", request.out],
             request.report,
         )
     if request.task == classification.SPEC.name:

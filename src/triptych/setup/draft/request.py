@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from ...data.example import Notify
 from ...data.split import SHARES
 from ...data.validation.pairs import Report
-from ...errors import DataError
+from ...errors import DataError, shell_command
 from ...messages import Message, message
 from ...training.settings import TrainingSettings
 from .small import split_lines
@@ -87,7 +87,8 @@ class DraftRequest:
 
     def report_next(self, words: str) -> None:
         """Report the forecast and the next command."""
-        self.report(message("{words} Next: triptych train {out}", words=words, out=self.out))
+        command = shell_command("triptych", "train", self.out)
+        self.report(message("{words} Next: {command}", words=words, command=command))
 
 
 def reading_lines(data: DataTable) -> str:
@@ -138,6 +139,7 @@ def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], notify: N
         left_out: How the reasons begin of problems that training leaves out.
         notify: Receives the counts of the other problems.
     """
+    command = shell_command("triptych", "data", "check", name)
     fatal = [
         one
         for one in report.problems
@@ -146,9 +148,9 @@ def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], notify: N
     if fatal:
         more = (
             message(
-                " ({count:,} more: triptych data check {name} lists them all.)",
+                " ({count:,} more: {command} lists them all.)",
                 count=len(fatal) - 1,
-                name=name,
+                command=command,
             )
             if len(fatal) > 1
             else ""
@@ -157,9 +159,9 @@ def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], notify: N
     for kind, count in report.counts.items():
         notify(
             message(
-                "Check: {count:,} x {kind}; triptych data check {name} lists them all.",
+                "Check: {count:,} x {kind}; {command} lists them all.",
                 count=count,
                 kind=Message(kind),
-                name=name,
+                command=command,
             )
         )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UsageError
+from ...errors import RunError, UsageError, shell_command
 from ...messages import Message, message
 from . import measured as measuring
 
@@ -27,6 +27,7 @@ USUAL_EXAMPLES, FEWEST_EXAMPLES = 32, 8  # per batch
 BATCH_TOKENS = (512, 1024)  # more if the fewest examples need more
 RATE_BY_WIDTH = 0.06  # the peak rate times the width: 1.6e-4 at 384, 8e-5 at 768
 HEAD_RATE = 5.0
+LEAST_PARAMETERS, LEAST_TOKENS = 1_000_000, 1_000_000  # of a run worth starting from
 SAMPLE = 500  # examples that are encoded to estimate their length
 # Options that are meant for a new model.
 FROM_NOTHING = ("dropout", "token_dropout", "word_dropout", "match_feature")
@@ -252,21 +253,36 @@ final_rate = 0.0
 {decoding}"""  # noqa: E501
 
 
-def offer(task: str, train: Path, command: str, report: Notify) -> None:
+def offer(task: str, train: Path, command: Sequence[object], report: Notify) -> None:
     """Report pretrained models on this machine, because little data goes further with them."""
     found = list(starts(task, train))
     if found:
         more = f" (or {', '.join(str(path) for path, _ in found[1:3])})" if len(found) > 1 else ""
         report(
             message(
-                "A pretrained model is in {found} ({found2}){more}. To fine-tune it: "
-                "{command} --start {found}",
+                "A pretrained model is in {found} ({found2}){more}. To fine-tune it: {command}",
                 found=found[0][0],
                 found2=found[0][1],
                 more=more,
-                command=command,
+                command=shell_command("triptych", *command, "--start", found[0][0]),
             )
         )
+
+
+def _is_pretrained(place: Path, config: Mapping[str, object]) -> bool:
+    """Tell whether a run is finished, and larger and longer trained than a trial."""
+    from ...runs.run import Run
+
+    run, parameters = Run(place), config.get("parameters")
+    if not run.has_model() or not isinstance(parameters, int) or parameters < LEAST_PARAMETERS:
+        return False
+    if not (place / "metrics.jsonl").is_file():
+        return True  # an imported model, which was trained elsewhere
+    try:
+        tokens = [line.get("tokens") for line in run.read_metrics()]
+    except RunError:
+        return False
+    return any(isinstance(one, int) and one >= LEAST_TOKENS for one in tokens)
 
 
 def starts(task: str, train: Path) -> Iterator[tuple[Path, str]]:
@@ -296,7 +312,7 @@ def starts(task: str, train: Path) -> Iterator[tuple[Path, str]]:
             continue
         seen.add(place.resolve())
         if "format_version" in values:
-            if values.get("task") in runs and (place / "model.safetensors").exists():
+            if values.get("task") in runs and _is_pretrained(place, values):
                 yield place, f"a run for {values['task']}"
         elif values.get("model_type") in types and any(place.glob("*.safetensors")):
             yield place, f"{values['model_type']} of the library transformers"
