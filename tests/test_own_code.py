@@ -236,3 +236,60 @@ def test_text_after_two_hyphens_is_no_option(
     reversed_: Path, said: Callable[..., tuple[int, str]]
 ) -> None:
     assert said("predict", reversed_, "--code", REVERSAL, "--", "--code", "x.py")[0] == 0
+
+
+def test_a_file_that_ends_the_program_or_needs_another_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("x = 1\n")
+    for text, wanted in (
+        ("import sys\n\nsys.exit(0)\n", r"a\.py:3: .*it ends the program \(sys\.exit\)"),
+        ("raise SystemExit\n", r"a\.py:1: .*under if __name__ =="),
+        (
+            "import helper\n",
+            r"a\.py:1: .*helper is beside the file.*Move what is needed into a\.py",
+        ),
+    ):
+        (tmp_path / "a.py").write_text(text)
+        with pytest.raises(UsageError, match=wanted), own_code.given(tmp_path / "a.py"):
+            pass
+
+
+def test_what_a_file_prints_stays_out_of_the_results(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    loud = REVERSAL.read_text() + "\nimport sys\nprint('loading')\nsys.stdout.write('still\\n')\n"
+    (tmp_path / "loud.py").write_text(loud)
+    capfd.readouterr()
+    assert command(["info", "gpt2", "--json", "--code", str(tmp_path / "loud.py")]) in (0, 2)
+    captured = capfd.readouterr()
+    assert "loading" in captured.err and "still" in captured.err
+    assert "loading" not in captured.out and "still" not in captured.out
+    with own_code.given(tmp_path / "loud.py"):  # in a program, print is print
+        assert "loading" in capfd.readouterr().out
+
+
+def test_an_error_within_the_file_is_not_called_ours(
+    reversed_: Path, said: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = own_code.read(REVERSAL, aside=True)
+    (spec,) = code.tasks.values()
+    scope = next(one for one in vars(spec).values() if hasattr(one, "__globals__")).__globals__
+
+    def fail(*values: object, **more: object) -> None:
+        exec("def inner():\n    1 / 0\ninner()", scope)
+
+    monkeypatch.setattr("triptych.inference.predictor.Predictor.answer", fail)
+    status, text = said("predict", reversed_, "red dog", "--code", REVERSAL)
+    assert status == 1 and "ZeroDivisionError" in text and "The file of --code failed" in text
+
+
+def test_a_file_given_twice_is_refused(said: Callable[..., tuple[int, str]]) -> None:
+    status, text = said("info", "--code", REVERSAL, f"--code={OFF_BY_ONE}")
+    assert status == 2 and "--code is given several times" in text
+    assert f"{REVERSAL} and {OFF_BY_ONE}" in text
+    status, text = said("info", "--code", "--code", OFF_BY_ONE)
+    assert status == 2 and "--code" in text
+
+
+def test_python_is_told_how_to_give_the_file(reversed_: Path) -> None:
+    with pytest.raises(RunError, match=r"in Python: code='reversal_task\.py'"):
+        triptych.load(reversed_)

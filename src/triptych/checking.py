@@ -188,6 +188,9 @@ def _is_too_large(value: object) -> bool:
 
 def refusal(value: object, annotation: object, key: str, where: str = "") -> Message:
     """Return a sentence that says which value was given and what is allowed."""
+    if isinstance(value, dict) and (inner := _refused_entry(value, annotation)) is not None:
+        name, kind = inner
+        return refusal(value[name], kind, f"{key}.{name}", where)
     choices = [one for part in alternatives(annotation) for one in _choices(part)]
     close = nearest(value, map(str, choices)) if isinstance(value, str) else None
     hint = message(" Did you mean '{close}'?", close=close) if close else ""
@@ -201,6 +204,20 @@ def refusal(value: object, annotation: object, key: str, where: str = "") -> Mes
         words=allowed(annotation, not (isinstance(value, float) and not math.isfinite(value))),
         hint=hint,
     )
+
+
+def _refused_entry(table: Mapping[Any, object], annotation: object) -> tuple[Any, object] | None:
+    """Return the key of the first entry of a table that is not allowed, and what is allowed."""
+    for part in alternatives(annotation):
+        kind, _ = bare(part)
+        of_values = typing.get_args(kind)[1] if typing.get_origin(kind) is dict else None
+        if bare(of_values)[0] in PLAIN:
+            for name, one in table.items():
+                try:
+                    fitted(one, of_values, "")
+                except UsageError:
+                    return name, of_values
+    return None
 
 
 def shown(value: object) -> str:
@@ -243,7 +260,12 @@ def _allowed(annotation: object, is_finite: bool = True) -> str:
     if kind is type(None):
         return message("none")
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
-    if origin is dict or dataclasses.is_dataclass(kind):
+    if origin is dict:
+        if bare(parts[1])[0] not in PLAIN:
+            return message("a table") + note
+        each = _allowed(parts[1], is_finite)
+        return message("a table, each of whose values is {each}", each=each) + note
+    if dataclasses.is_dataclass(kind):
         return message("a table") + note
     if origin is list:
         element, inner = bare(parts[0])

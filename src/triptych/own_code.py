@@ -11,19 +11,23 @@ Only the file itself is hashed, so it may import installed packages but no files
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 import types
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import RunError, UsageError
+from .messages import Message, message
 
 GIVES = "TASKS = [...] or ATTENTION = ..."
-_loaded: dict[str, OwnCode] = {}  # by SHA-256, so that a file runs once in a process
+MODULE = "triptych_own_code_"  # how the modules of such files are named
+# by SHA-256 and `aside`, so that a file runs once in a process
+_loaded: dict[tuple[str, bool], OwnCode] = {}
 
 
 @dataclass(slots=True)
@@ -69,15 +73,21 @@ def record() -> dict[str, str] | None:
 
 
 @contextmanager
-def given(code: str | Path | OwnCode | None) -> Iterator[OwnCode | None]:
+def given(code: str | Path | OwnCode | None, aside: bool = False) -> Iterator[OwnCode | None]:
     """Use a file for the length of a call; None keeps what a surrounding call was given.
 
-    Raises UsageError if the file cannot be used.
+    Args:
+        code: The file.
+        aside: What the file prints goes to stderr, because stdout carries results.
+
+    Raises:
+        UsageError: The file cannot be used.
     """
     if code is None:
         yield current()
         return
-    found = code if isinstance(code, OwnCode) else dataclasses.replace(read(code))  # unused yet
+    # a copy, which is not used yet
+    found = code if isinstance(code, OwnCode) else dataclasses.replace(read(code, aside))
     mark = _given.set(found)
     try:
         yield current()
@@ -123,9 +133,11 @@ def _matching(recorded: Mapping[str, object], where: Path) -> OwnCode:
     trained = f"{where.parent} was trained with the code of {name} (SHA-256 {_short(wanted)})"
     if code is None:
         raise RunError(
-            "{trained}. Code is not stored with a run; give the file on this call: --code {name}",
+            "{trained}. Code is not stored with a run; give the file on this call: --code {name} "
+            "(in Python: code={quoted})",
             trained=trained,
-            name=name,
+            name=shlex.quote(str(name)),
+            quoted=repr(str(name)),
         )
     if code.sha256 != wanted:
         raise RunError(
@@ -143,7 +155,7 @@ def _short(digest: object) -> str:
     return f"{str(digest)[:12]}..."
 
 
-def read(path: str | Path) -> OwnCode:
+def read(path: str | Path, aside: bool = False) -> OwnCode:
     """Run a user's file and return what it gives. Raises UsageError if it cannot be used."""
     import hashlib
 
@@ -158,32 +170,76 @@ def read(path: str | Path) -> OwnCode:
             "--code {path}: the file cannot be read: {reason}.", path=path, reason=reason
         ) from None
     digest = hashlib.sha256(raw).hexdigest()
-    if digest not in _loaded:
-        _loaded[digest] = _taken(path, digest, _run(path, raw, digest))
-    return _loaded[digest]
+    if (digest, aside) not in _loaded:
+        _loaded[digest, aside] = _taken(path, digest, _run(path, raw, digest, aside))
+    return _loaded[digest, aside]
 
 
-def _run(path: Path, raw: bytes, digest: str) -> types.ModuleType:
+def _print_aside(*values: object, **options: Any) -> None:
+    """Print as `print` does, on stderr unless another file is given."""
+    print(*values, **{"file": sys.stderr, **options})
+
+
+def _run(path: Path, raw: bytes, digest: str, aside: bool) -> types.ModuleType:
     """Execute a file as a module of its own."""
-    import traceback
-
-    module = types.ModuleType(f"triptych_own_code_{digest[:12]}")
+    module = types.ModuleType(f"{MODULE}{digest[:12]}")
     module.__file__ = str(path)
+    if aside:
+        module.__dict__["print"] = _print_aside
     sys.modules[module.__name__] = module  # dataclasses look their annotations up there
     try:
-        exec(compile(raw, str(path), "exec"), module.__dict__)  # the user named this file
-    except Exception as problem:
+        with redirect_stdout(sys.stderr) if aside else nullcontext():
+            exec(compile(raw, str(path), "exec"), module.__dict__)  # the user named this file
+    except (Exception, SystemExit) as problem:
         del sys.modules[module.__name__]
         line = getattr(problem, "lineno", None) if isinstance(problem, SyntaxError) else None
-        frames = [
-            one for one in traceback.extract_tb(problem.__traceback__) if one.filename == str(path)
-        ]
-        line = line or (frames[-1].lineno if frames else 1)
-        what = f"{type(problem).__name__}: {problem}"
+        line = line or line_within(problem, str(path)) or 1
         raise UsageError(
-            "--code {path}:{line}: the file cannot be run: {what}", path=path, line=line, what=what
+            "--code {path}:{line}: the file cannot be run: {what}",
+            path=path,
+            line=line,
+            what=_what_failed(problem, path),
         ) from problem
     return module
+
+
+def line_within(problem: BaseException, file: str) -> int | None:
+    """Return the last line of a file that an error came through."""
+    import traceback
+
+    frames = [one for one in traceback.extract_tb(problem.__traceback__) if one.filename == file]
+    return frames[-1].lineno if frames else None
+
+
+def failed_within(problem: BaseException) -> str | None:
+    """Return "mine.py:12" where an error came out of a user's own file."""
+    step, place = problem.__traceback__, None
+    while step is not None:
+        if step.tb_frame.f_globals.get("__name__", "").startswith(MODULE):
+            place = f"{step.tb_frame.f_code.co_filename}:{step.tb_lineno}"
+        step = step.tb_next
+    return place
+
+
+def _what_failed(problem: BaseException, path: Path) -> Message:
+    """Return in words why a file could not be executed."""
+    if isinstance(problem, SystemExit):
+        return message(
+            "it ends the program (sys.exit). Put what it does when it is run by itself under "
+            'if __name__ == "__main__".'
+        )
+    what = message("{kind}: {problem}", kind=type(problem).__name__, problem=problem)
+    name = (getattr(problem, "name", None) or "").partition(".")[0]
+    is_beside = any((path.parent / one).exists() for one in (f"{name}.py", name))
+    if isinstance(problem, ImportError) and name and is_beside:
+        return message(
+            "{what}. {name} is beside the file, but a run keeps the mark of one file only. Move "
+            "what is needed into {file}, or install {name} as a package.",
+            what=what,
+            name=name,
+            file=path.name,
+        )
+    return what
 
 
 def _taken(path: Path, digest: str, module: types.ModuleType) -> OwnCode:

@@ -33,9 +33,10 @@ def test_a_table_is_scaled_to_a_mean_of_one() -> None:
     ("weights", "message"),
     [
         ("even", r"task\.class_weights is 'even'.*balanced.*a table"),
-        ({"neg": 0.0}, r"task\.class_weights is \{'neg': 0\.0\}"),
-        ({"neg": float("nan")}, r"task\.class_weights"),
-        ({"neg": "2"}, r"task\.class_weights"),
+        ({"neg": 0.0}, r"task\.class_weights\.neg is 0\.0; it must be a number above 0\."),
+        ({"pos": 1.0, "neg": -1}, r"task\.class_weights\.neg is -1; .* above 0\."),
+        ({"neg": float("nan")}, r"task\.class_weights\.neg is nan; .*a finite number above 0"),
+        ({"neg": "2"}, r"task\.class_weights\.neg is '2'; .* above 0"),
         (["neg"], r"task\.class_weights"),
     ],
 )

@@ -204,6 +204,14 @@ def message_of(error: BaseException, verb: str = "") -> str:
         words = message(
             "There is not enough memory. {advice}", advice=MEMORY_ADVICE.get(verb, ROOM)
         )
+    elif place := own_code.failed_within(error):
+        words = message(
+            "{place}: {kind}: {error}. The file of --code failed; the same command with --debug "
+            "shows where.",
+            place=place,
+            kind=type(error).__name__,
+            error=str(error),
+        )
     else:
         words = message(
             "This is an error of triptych itself: {kind}: {error}. The same command with --debug "
@@ -230,11 +238,15 @@ def dispatch(arguments: list[str]) -> int:
             "--threads has no effect on `triptych data`, which computes nothing. Leave it out."
         )
     settle(threads)
-    arguments, code = take_value(arguments, "--code", "a file, for example --code mine.py")
-    with own_code.given(code) as own:
+    arguments, code = take_value(
+        arguments, "--code", "a file, for example --code mine.py", once=True
+    )
+    with own_code.given(code, aside=True) as own:
         status = _dispatch(arguments, typed)
     if own is not None and not own.used:
-        talk(f"--code {own.path} had no effect: nothing here was trained with it.")
+        talk(
+            message("--code {path} had no effect: nothing here was trained with it.", path=own.path)
+        )
     return status
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError, shell_command
+from ..errors import UsageError, brief, shell_command
 from ..messages import Message, message
 from ..metrics.spread import spread
 from ..recipe.schema import Recipe
@@ -36,9 +36,9 @@ def read_seeds(text: str) -> list[int]:
         word = part.strip()
         if not (word.isascii() and word.isdigit() and int(word[:20]) <= MOST_SEED):
             raise UsageError(
-                "--seeds has {word!r}, which is not a seed. Give whole numbers from 0, "
-                "separated by commas: --seeds 1,2,3",
-                word=word,
+                "--seeds has {word!r}, which is not a seed. Give whole numbers from 0 to "
+                "2^63 - 1, separated by commas: --seeds 1,2,3",
+                word=brief(word, 40),
             )
         if int(word) in seeds:
             raise UsageError(
