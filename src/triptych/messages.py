@@ -108,6 +108,11 @@ def in_brief(text: str, most: int = 48) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
+def conjoined(names: Iterable[str]) -> Message:
+    """Join names as a list with "and" between them."""
+    return _joined(names, message("{one} and {other}"))
+
+
 def clauses(several: Iterable[str]) -> Message:
     """Join parts of a sentence with semicolons."""
     return _joined(several, message("{one}; {other}"))

@@ -268,15 +268,23 @@ def test_what_is_no_list_of_columns_is_refused(given: str) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo terminals here")
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("said", "kept", "told"),
     [
-        ("n\n3\n2\n", {"source": "3", "target": "2", "header": "no"}),
-        ("what?\nNO\n9\nThe dog 0 sleeps.\n3\n", {"source": "2", "target": "3", "header": "no"}),
-        ("y\n2\n3\n", {"source": "The dog 0 sleeps.", "target": "Der Hund 0 schläft."}),
+        ("n\n3\n2\n", {"source": "3", "target": "2", "header": "no"}, []),
+        (
+            "what?\nNO\n9\nThe dog 0 sleeps.\n2\n3\n",
+            {"source": "2", "target": "3", "header": "no"},
+            [
+                "'what?' is neither y (yes) nor n (no).",
+                "There is no column '9'. Give a number from 1 to 3",
+                "Column 2 is the source already.",
+            ],
+        ),
+        ("y\n2\n3\n", {"source": "The dog 0 sleeps.", "target": "Der Hund 0 schläft."}, []),
     ],
 )
 def test_a_terminal_is_asked(
-    said: str, kept: dict[str, str], bare: Path, monkeypatch: pytest.MonkeyPatch
+    said: str, kept: dict[str, str], told: list[str], bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, theirs = os.openpty()
     with (
@@ -299,6 +307,23 @@ def test_a_terminal_is_asked(
         and "numbers alone" in shown
         and "Der Hund 2" in shown
     )
+    assert all(one in shown for one in told)
+    assert ("neither" in shown) == ("already" in shown) == bool(told)
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo terminals here")
+def test_an_unanswered_question_advises_the_fields_of_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("".join(f"{n}\tkind{n % 2}\tA text {n}.\n" for n in range(20)))
+    ours, theirs = os.openpty()
+    with open(theirs, "w", encoding="utf-8") as stderr:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True, readline=str))
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with pytest.raises(UsageError, match="--columns text=2,label=3"):
+            settled(path, ("text", "label"))
+    os.close(ours)
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo terminals here")

@@ -135,7 +135,7 @@ def _search(
                 counting.add()
             sys.stdout.flush()
             if missed:
-                talk(f"Truncated: {some(missed)}.")
+                talk(message("Truncated: {places}.", places=some(missed)))
             for why, places in empty.items():
                 tell_empty(places, why)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..data.example import Notify
@@ -19,6 +19,7 @@ from .predict import (
     decoding_changes,
     demand,
     load_run,
+    refuse_bytes,
     report_drafts,
     report_unsampled,
 )
@@ -36,7 +37,7 @@ UNWRITTEN = message(
 def chat(
     run: str,
     /,
-    *,
+    *text: str,
     system: str | None = None,
     draft: str | None = None,
     precision: Precision = "float32",
@@ -52,6 +53,8 @@ def chat(
     ----------
     run
         Folder of a trained run.
+    text
+        Messages to answer, one turn after the other, instead of those that are typed or piped.
     system
         The system message at the beginning of the conversation; by default there is none.
     draft
@@ -65,7 +68,10 @@ def chat(
     predictor = load_run(run, precision, draft)
     conversation = ChatSession(predictor, changes, system)
     report_unsampled(changes, conversation.settings)
-    code = in_terminal(conversation) if sys.stdin.isatty() else on_pipe(conversation)
+    if text:
+        code = of_texts(conversation, text)
+    else:
+        code = in_terminal(conversation) if sys.stdin.isatty() else on_pipe(conversation)
     report_drafts(predictor)
     return code
 
@@ -90,7 +96,11 @@ class ChatSession:
             else []
         )
         if self.head and "system" not in predictor.labels.get("roles", ()):
-            talk("This run was trained without system messages, so --system may have no effect.")
+            talk(
+                message(
+                    "This run was trained without system messages, so --system may have no effect."
+                )
+            )
         self.answered = 0
         self.reset()
 
@@ -129,8 +139,12 @@ class ChatSession:
         if encoded.metadata and not self.warned:
             context = predictor.task.options["context"]
             talk(
-                f"The conversation is longer than half the context of {context:,} tokens: its "
-                f"oldest {encoded.metadata:,} tokens are not read."
+                message(
+                    "The conversation is longer than half the context of {context:,} tokens: its "
+                    "oldest {count:,} tokens are not read.",
+                    context=context,
+                    count=encoded.metadata,
+                )
             )
             self.warned = True
         # A new seed for each turn lets the same words be answered differently.
@@ -146,7 +160,11 @@ def in_terminal(conversation: ChatSession) -> int:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  lines can be edited and found again
     talk(
-        f"Write a message. {RESET} begins a new conversation, Ctrl-C stops an answer, Ctrl-D ends."
+        message(
+            "Write a message. {reset} begins a new conversation, Ctrl-C stops an answer, Ctrl-D "
+            "ends.",
+            reset=RESET,
+        )
     )
     answer: list[str] = []
 
@@ -161,14 +179,14 @@ def in_terminal(conversation: ChatSession) -> int:
             print()
             return 0
         except KeyboardInterrupt:
-            talk("", "Ctrl-D ends.")
+            talk("", message("Ctrl-D ends."))
             continue
         except UnicodeDecodeError:
-            talk("The input was not UTF-8. Set the terminal to UTF-8.")
+            talk(message("The input was not UTF-8. Set the terminal to UTF-8."))
             continue
         if text == RESET:
             conversation.reset()
-            talk("A new conversation.")
+            talk(message("A new conversation."))
         elif text:
             try:
                 answer.clear()
@@ -177,9 +195,25 @@ def in_terminal(conversation: ChatSession) -> int:
                 if not "".join(answer).strip():
                     talk(UNWRITTEN)
             except KeyboardInterrupt:
-                talk("", "(stopped)")
+                talk("", message("(stopped)"))
             except TriptychError as problem:
-                talk(f"triptych: {problem}")
+                talk(message("triptych: {problem}", problem=problem))
+
+
+def of_texts(conversation: ChatSession, texts: Sequence[str]) -> int:
+    """Answer the messages of the command line, turn by turn, as they are generated."""
+    for number, text in enumerate(texts, 1):
+        place = f"text {number}"
+        refuse_bytes(text, number)
+        if not text.strip():
+            put("")
+            tell_empty([place], NO_INPUT)
+            continue
+        reply = conversation.say(text.strip(), lambda piece: put(piece, end="", flush=True))
+        put("")
+        if not reply.strip():
+            tell_empty([place], ENDED)
+    return 0
 
 
 def on_pipe(conversation: ChatSession) -> int:
@@ -190,8 +224,11 @@ def on_pipe(conversation: ChatSession) -> int:
             from ..data.formats.lines import conversion
 
             raise DataError(
-                f"stdin:{number}: byte 0x{raw[error.start]:02X} is not UTF-8; the turns before it "
-                f"are answered. {conversion(raw)}"
+                "stdin:{number}: byte 0x{byte:02X} is not UTF-8; the turns before it are answered. "
+                "{conversion}",
+                number=number,
+                byte=raw[error.start],
+                conversion=conversion(raw),
             ) from None
         if text == RESET:
             conversation.reset()

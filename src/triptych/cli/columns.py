@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ..errors import UsageError
-from ..messages import message
+from ..messages import Message, message
 from .console import ask, is_terminal, table, talk
-from .language import help_text
+from .language import help_text, translated
 
 if TYPE_CHECKING:
     from ..data.formats.choosing import ColumnChoice, Columns
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 FIELD = re.compile(r",(?=\s*[a-z_]+\s*=)")  # a comma between two columns, not inside a name
 CELL = 30  # characters of a cell that are shown
 SAMPLES = 3
-PARTS = {"source": "the source", "target": "the target", "text": "the text", "label": "the label"}
+PARTS = {
+    "source": message("the source"),
+    "target": message("the target"),
+    "text": message("the text"),
+    "label": message("the label"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +131,11 @@ def settled(
         form, choice = layout_of(path, lines, columns, needs)
     if form.kind == "text" or not form.first:
         return kept
-    doubts = [f"{one.place}: {one.reason}." for one in choice.remarks if one.doubt]
+    doubts = [
+        message("{place}: {reason}.", place=one.place, reason=one.reason)
+        for one in choice.remarks
+        if one.doubt
+    ]
     if doubts:
         return asked(form, lines, needs, choice, doubts)
     if choice.remarks or not choice.named:
@@ -155,29 +164,37 @@ def asked(
         UsageError: There is no terminal. The text lists the columns.
     """
     listing = shown(form, lines, needs, choice)
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        from ..data.formats.likely import is_headed, sample_of
+    from ..data.formats.likely import is_headed, sample_of
 
-        headed = form.kind == "jsonl" or (
-            is_headed(form, lines) if choice is None else choice.header
-        )
-        way = "" if headed else ", and header=yes or header=no beside numbers"
+    headed = form.kind == "jsonl" or (is_headed(form, lines) if choice is None else choice.header)
+    sample = sample_of(needs, form, headed, lines)
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        way = "" if headed else message(", and header=yes or header=no beside numbers")
         raise UsageError(
-            f"{form.path}: its columns can be read in more than one way.\n"
-            + "".join(f"{one}\n" for one in doubts)
-            + f"{listing}\n"
-            f"Name them by name or number: --columns {sample_of(needs, form, headed, lines)}{way}."
+            "{path}: its columns can be read in more than one way.
+{doubts}{listing}
+"
+            "Name them by name or number: --columns {sample}{way}.",
+            path=form.path,
+            doubts="".join(f"{translated(one)}
+" for one in doubts),
+            listing=listing,
+            sample=sample,
+            way=way,
         )
     for one in (*doubts, listing):
         talk(one)
     if form.kind == "jsonl":
-        return {need: form.first[_ask_column(need, form) - 1] for need in needs}
+        return {
+            need: form.first[number - 1]
+            for need, number in _ask_columns(needs, form, sample).items()
+        }
     row = ", ".join(form.first)
-    header = _ask(
-        f"Is line {form.begins} ({row[: 2 * CELL]}) a header? [y/n] ",
-        {"y": True, "yes": True, "n": False, "no": False},
+    question = message(
+        "Is line {line} ({row}) a header? [y/n] ", line=form.begins, row=row[: 2 * CELL]
     )
-    numbers = {need: _ask_column(need, form) for need in needs}
+    header = _ask(question, {"y": True, "yes": True, "n": False, "no": False}, sample)
+    numbers = _ask_columns(needs, form, sample)
     names = [form.first[number - 1] for number in numbers.values()]
     if header and all(
         name and form.first.count(name) == 1 and not name.isdecimal() for name in names
@@ -189,32 +206,63 @@ def asked(
     }
 
 
-def _ask(question: str, answers: Mapping[str, bool]) -> bool:
+def _ask(question: Message, answers: Mapping[str, bool], sample: str) -> bool:
     while True:
-        reply = _answer(question).casefold()
-        if reply in answers:
-            return answers[reply]
+        reply = _answer(question, sample)
+        if reply.casefold() in answers:
+            return answers[reply.casefold()]
+        talk(message("{reply!r} is neither y (yes) nor n (no).", reply=reply))
 
 
-def _ask_column(need: str, form: Format) -> int:
-    """Return the number of a column, from 1, given as a number or by name."""
+def _ask_columns(needs: Sequence[str], form: Format, sample: str) -> dict[str, int]:
+    """Return the numbers of the columns, from 1, given as numbers or by name."""
+    found: dict[str, int] = {}
+    for need in needs:
+        found[need] = _ask_column(need, form, found, sample)
+    return found
+
+
+def _ask_column(need: str, form: Format, taken: Mapping[str, int], sample: str) -> int:
     count = len(form.first)
+    question = message(
+        "Which column is {part}? [1-{count} or its name] ",
+        part=PARTS.get(need, need),
+        count=count,
+    )
     while True:
-        reply = _answer(f"Which column is {PARTS.get(need, need)}? [1-{count} or its name] ")
-        if reply.isdecimal() and 1 <= int(reply) <= count:
-            return int(reply)
-        if reply in form.first:
-            return form.first.index(reply) + 1
+        reply = _answer(question, sample)
+        number = int(reply) if reply.isdecimal() else 0
+        if not 1 <= number <= count and reply in form.first:
+            number = form.first.index(reply) + 1
+        other = next((one for one, place in taken.items() if place == number), None)
+        if not 1 <= number <= count:
+            talk(
+                message(
+                    "There is no column {reply!r}. Give a number from 1 to {count}, or a name as "
+                    "it is written in the file.",
+                    reply=reply,
+                    count=count,
+                )
+            )
+        elif other is not None:
+            talk(
+                message(
+                    "Column {number} is {part} already.",
+                    number=number,
+                    part=PARTS.get(other, other),
+                )
+            )
+        else:
+            return number
 
 
-def _answer(question: str) -> str:
-    reply = ask(question)
+def _answer(question: Message, sample: str) -> str:
+    reply = ask(translated(question))
     if reply is None:
         raise UsageError(
-            message(
-                "The question was not answered. Name the columns with --columns, for "
-                "example --columns source=2,target=3.",
-            )
+            "The question was not answered. Name the columns with --columns, for example "
+            "--columns {sample}.",
+            sample=sample,
         )
     return reply
 
@@ -231,15 +279,19 @@ def shown(form: Format, lines: list[str], needs: Sequence[str], choice: ColumnCh
     )
     samples = rows[1 : SAMPLES + 1] if header else rows[:SAMPLES]
     head = [
-        "key" if keys else "column",
-        *(["name"] if header else []),
-        *(["taken for"] if taken else []),
+        translated(message("key") if keys else message("column")),
+        *([translated(message("name"))] if header else []),
+        *([translated(message("taken for"))] if taken else []),
     ]
     listed = [
         [
             *head,
             *(
-                f"{'record' if keys else 'row'} {number + 1 + header}"
+                translated(
+                    message("record {number}", number=number + 1)
+                    if keys
+                    else message("row {number}", number=number + 1 + header)
+                )
                 for number in range(len(samples))
             ),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -10,6 +11,25 @@ from cyclopts import App
 from ..messages import message
 from .console import put
 from .verbs import Command, Verb
+
+# In zsh's script: an argument, or the value of an option, for which nothing is proposed.
+BARE = re.compile(
+    r"""^(\s+)(['"])((?:[0-9]+|\*):(?:[^:\\]|\\.)*"""
+    r"""|\*?--[\w-]+\[(?:[^\]\\]|\\.)*\]:[\w-]+)\2( \\)?$""",
+    re.MULTILINE,
+)
+
+
+def with_files(script: str, shell: str) -> str:
+    """Return a completion script that proposes file names wherever it knows nothing better.
+
+    The library's scripts for bash and zsh propose nothing there, which takes away what the shell
+    does by itself. That for fish leaves it.
+    """
+    if shell == "bash":
+        script = script.replace('COMPREPLY=( $(compgen -f -- "${cur}") )', "COMPREPLY=()")
+        return script.replace("complete -F ", "complete -o bashdefault -o default -F ")
+    return BARE.sub(r"\1\2\3:_files\2\4", script) if shell == "zsh" else script
 
 
 def completing(build: Callable[[], App]) -> Verb:
@@ -26,7 +46,7 @@ def completing(build: Callable[[], App]) -> Verb:
         shell
             The shell that will run the script.
         """
-        put(build().generate_completion(prog_name="triptych", shell=shell))
+        put(with_files(build().generate_completion(prog_name="triptych", shell=shell), shell))
         return 0
 
     def load() -> Command:

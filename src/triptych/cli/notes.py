@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..messages import Message, message
+from ..messages import Message, listed, message
 from .console import talk
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ ENDED = message(
     "1 makes it write something"
 )
 BLANK = message("the model wrote only spaces")
+BLANK_TO_THE_END = message(
+    "the model wrote only spaces up to the maximum length; see --decoding.max_length"
+)
 STOPPED = message("the model wrote only spaces before the end or a text of --decoding.stop")
 NOT_FOUND = message("the model holds that the answer is not in the passage")
 NO_LABEL = message("no label reached its threshold; --jsonl prints all probabilities")
@@ -33,10 +36,10 @@ def tell_place(run: str, predictor: Predictor) -> None:
         talk(message("Run: {path}", path=predictor.run.path))
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> Message:
     """Return the first names, and how many more there are."""
-    listed, more = ", ".join(names[:NAMED]), len(names) - NAMED
-    return message("{names} and {count:,} more", names=listed, count=more) if more > 0 else listed
+    first, more = listed(names[:NAMED]), len(names) - NAMED
+    return message("{names} and {count:,} more", names=first, count=more) if more > 0 else first
 
 
 def report_empty(
@@ -75,4 +78,6 @@ def _reason(predictor: Predictor, answer: Prediction) -> Message:
         return NOT_FOUND
     if not answer.tokens:
         return ENDED
+    if answer.cut:
+        return BLANK_TO_THE_END
     return STOPPED if predictor.task.spec.continues else BLANK

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import DataError, UsageError, shell_command
+from ..messages import Message, conjoined, message
 from .console import field, put, talk
 from .inputs import (
     count_inputs,
@@ -20,7 +21,7 @@ from .inputs import (
     refuse_words,
     with_all_details,
 )
-from .notes import ENDED, report_empty, some, tell_empty, tell_place
+from .notes import BLANK_TO_THE_END, ENDED, report_empty, some, tell_empty, tell_place
 from .prompting import NOTHING, Prompting, shots_ready
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def demand(run: str, verb: Verb) -> TaskSpec:
 def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
     """Print the answer to one text while it is generated, unless several are wanted."""
     changes = decoding_changes(options.get("overrides"))
-    _refuse_bytes(text, 1)
+    refuse_bytes(text, 1)
     if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
         return predict(run, text, **options)
     if not text.strip():
@@ -169,10 +170,10 @@ def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
             ended = bool(end.value)
     print()
     if not wrote:
-        tell_empty(["text 1"], ENDED)
+        tell_empty(["text 1"], ENDED if ended else BLANK_TO_THE_END)
     _report_cuts(
-        ["text 1"] if not ended else [],
-        [f"text 1 ({count:,} tokens not read)" for count in unread if count],
+        ["text 1"] if wrote and not ended else [],
+        [unread_tokens("text 1", count) for count in unread if count],
     )
     report_drafts(predictor)
     return 0
@@ -194,15 +195,17 @@ def report_unsampled(changes: dict[str, object], settings: DecodingSettings) -> 
     idle = [f"--decoding.{name}" for name in OF_SAMPLING if name in changes]
     if idle and settings.temperature == 0:
         talk(
-            f"No effect: {' and '.join(idle)}, because nothing is sampled without "
-            "--decoding.temperature."
+            message(
+                "No effect: {names}, because nothing is sampled without --decoding.temperature.",
+                names=conjoined(idle),
+            )
         )
 
 
 def report_drafts(predictor: Predictor) -> None:
     """Report how many proposed tokens were accepted."""
     if predictor.drafted is not None and predictor.drafted.tally.steps:
-        talk(f"Draft: {predictor.drafted.tally}.")
+        talk(message("Draft: {tally}.", tally=predictor.drafted.tally))
 
 
 def decoding_changes(overrides: dict[str, str] | None) -> dict[str, Any]:
@@ -231,12 +234,12 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     """
     if texts:
         for number, one in enumerate(texts, 1):
-            _refuse_bytes(one, number)
+            refuse_bytes(one, number)
         yield 1, list(texts)
         return
     typing = sys.stdin.isatty()
     if typing:
-        talk("Write one text per line; Ctrl-D ends.")
+        talk(message("Write one text per line; Ctrl-D ends."))
     number, block = 1, []
     for raw in sys.stdin.buffer:  # only "\n" ends a line
         # Files that were concatenated may have byte order marks inside; they are no part of the
@@ -264,7 +267,7 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
         yield number, block
 
 
-def _refuse_bytes(text: str, number: int) -> None:
+def refuse_bytes(text: str, number: int) -> None:
     """Raise DataError for an argument of the command line that was not UTF-8."""
     try:
         text.encode()
@@ -324,9 +327,9 @@ def _print_answers(
             )
     sys.stdout.flush()
     if not (jsonl or alone) and any(one.alternatives for one in predictions):
-        talk("Only the best answer to each text is shown; --jsonl prints the others.")
+        talk(message("Only the best answer to each text is shown; --jsonl prints the others."))
     for problem in problems.values():
-        talk(f"triptych: {problem} Its answer is left empty.")
+        talk(message("triptych: {problem} Its answer is left empty.", problem=problem))
     _notices(predictions, [example.place for example in examples])
     report_empty(predictor, predictions, examples, problems)
 
@@ -340,9 +343,14 @@ def one_line(predictor: Predictor, text: str) -> str:
 
 
 def _notices(predictions: list[Prediction], places: list[str]) -> None:
-    cut = [place for place, one in zip(places, predictions, strict=True) if one.cut]
+    # Of an empty answer the reason for that is said.
+    cut = [
+        place
+        for place, one in zip(places, predictions, strict=True)
+        if one.cut and one.text.strip()
+    ]
     unseen = [
-        f"{place} ({one.truncated_input_tokens:,} tokens not read)"
+        unread_tokens(place, one.truncated_input_tokens)
         for place, one in zip(places, predictions, strict=True)
         if one.truncated_input_tokens
     ]
@@ -351,6 +359,16 @@ def _notices(predictions: list[Prediction], places: list[str]) -> None:
 
 def _report_cuts(cut: list[str], unseen: list[str]) -> None:
     if cut:
-        talk(f"Cut off at the maximum length (see --decoding.max_length): {some(cut)}.")
+        talk(
+            message(
+                "Cut off at the maximum length (see --decoding.max_length): {places}.",
+                places=some(cut),
+            )
+        )
     if unseen:
-        talk(f"Truncated: {some(unseen)}.")
+        talk(message("Truncated: {places}.", places=some(unseen)))
+
+
+def unread_tokens(place: str, count: int) -> Message:
+    """Return a place with how much of its text was not read."""
+    return message("{place} ({count:,} tokens not read)", place=place, count=count)

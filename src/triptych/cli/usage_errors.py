@@ -20,6 +20,10 @@ SENTENCES: tuple[tuple[str, Message], ...] = (
     ),
     (r"Available commands: (?P<names>.+)\.$", message("Available commands: {names}.", names="")),
     (
+        r'Command "(?P<verb>[^"]+)" parameter (?P<name>[^-\s]\S*) requires an argument\.',
+        message('"{verb}" needs {name}. Its help: triptych {verb} --help', verb="", name=""),
+    ),
+    (
         r'Command "(?P<verb>[^"]+)" parameter (?P<name>\S+) requires an argument\.',
         message(
             '"{verb}" needs a value for {name}; one that begins with - is given as {name}=VALUE.',
