@@ -91,7 +91,7 @@ def test_an_axis_that_old_lines_do_not_have() -> None:
         drawn(old, axis="minutes")
     told: list[str] = []
     curves_of([history("a"), old], "minutes", False, None, told.append)
-    assert told == ["old has no line with a place by minutes and is not drawn."]
+    assert told == ["old has nothing that can be drawn by minutes and is left out."]
     assert len(drawn(old).panels) == 1
 
 

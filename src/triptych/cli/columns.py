@@ -171,13 +171,10 @@ def asked(
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         way = "" if headed else message(", and header=yes or header=no beside numbers")
         raise UsageError(
-            "{path}: its columns can be read in more than one way.
-{doubts}{listing}
-"
+            "{path}: its columns can be read in more than one way.\n{doubts}{listing}\n"
             "Name them by name or number: --columns {sample}{way}.",
             path=form.path,
-            doubts="".join(f"{translated(one)}
-" for one in doubts),
+            doubts="".join(f"{translated(one)}\n" for one in doubts),
             listing=listing,
             sample=sample,
             way=way,

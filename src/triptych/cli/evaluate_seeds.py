@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
-from ..messages import message
+from ..errors import UsageError, shell_command
+from ..messages import Message, message
+from ..runs.run import Run
 from . import evaluate as one
 from .console import Counting, talk
 from .predict import decoding_changes, load_run
@@ -31,27 +33,57 @@ def evaluate(run: str, /, **options: Any) -> int:
     usual = inspect.signature(one.evaluate).parameters
     for name, value in options.items():
         if name not in TAKEN and value != usual[name].default:
+            flag = _flag(name, value, usual[name].default)
             raise UsageError(
-                f"{run} holds the runs of several seeds, of which only the scores are compared. "
-                f"Evaluate one of them with this flag: triptych evaluate "
-                f"{next(iter(folders.values()))}"
+                "{run} holds the runs of several seeds, of which only the scores are compared. "
+                "Evaluate one of them with {flag}: {command}",
+                run=run,
+                flag=flag,
+                command=f"{shell_command('triptych', 'evaluate', next(iter(folders.values())))} "
+                f"{flag}",
             )
     from .seeds import print_scores, summary_of
 
     split, found, notes = "", list[dict[str, Any]](), dict[str, None]()
     for seed, folder in folders.items():
-        if not (folder / "config.json").is_file():
-            talk(f"Seed {seed} is not trained yet and left out: {folder}.")
+        if not _has_weights(Run(folder)):
+            talk(
+                message(
+                    "Seed {seed} is not trained yet and left out: {folder}.",
+                    seed=seed,
+                    folder=folder,
+                )
+            )
             continue
         predictor = load_run(str(folder), options.get("precision", "float32"))
         scores, split = _scores(predictor, options, notes)
         found.append({"seed": seed, "run": str(folder), "metrics": scores})
     if not found:
-        raise UsageError(f"No seed of {run} is trained yet. Go on: triptych train {run} --resume")
+        raise UsageError(
+            "No seed of {run} is trained yet. Go on: {command}",
+            run=run,
+            command=shell_command("triptych", "train", place, "--resume"),
+        )
     for note in notes:  # each once, not for every seed
         talk(message("Note: {note}", note=note))
     print_scores(summary_of(found, list(folders), split), bool(options.get("json_")))
     return 0
+
+
+def _flag(name: str, value: object, default: object) -> str:
+    """Return the flag, as it is typed, that a value came from; several are in one parameter."""
+    if is_dataclass(value) and not isinstance(value, type):
+        for one in fields(value):
+            if getattr(value, one.name) != getattr(default, one.name):
+                name = one.name
+                break
+    return f"--{name.rstrip('_').replace('_', '-')}"
+
+
+def _has_weights(run: Run) -> bool:
+    """Tell whether a run can be used: it has ended, or has a whole checkpoint."""
+    is_begun = (run.path / "config.json").is_file()
+    return is_begun and (run.has_model() or run.latest_checkpoint() is not None)
 
 
 def _scores(
@@ -69,13 +101,13 @@ def _scores(
     assert predictor.run is not None, "a loaded run has a folder"
     talk(
         message(
-            "Evaluating {run} on {count:,} examples of {name}.",
-            run=predictor.run.path,
+            "Evaluating {path} on {count:,} examples of {name}.",
+            path=predictor.run.path,
             count=len(examples),
-            name=name,
+            name=Message(name),
         )
     )
-    with Counting(len(examples), "examples") as counting:
+    with Counting(len(examples), message("examples")) as counting:
         found = predictor.evaluate(examples, settings, counting.begin)
     result = Result.of(
         predictor,

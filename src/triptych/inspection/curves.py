@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import RunError, unknown
+from ..messages import listed, message
 from ..runs.curves import SPLITS, Axis, History, Point
 
 TRAINING = ("learning_rate", "tokens_per_second")  # drawn below the scores
@@ -102,12 +103,33 @@ def curves_of(
         panels += [] if panel is None else [panel]
         _tell_infinite(histories, key, tell)
     if not panels:
-        raise RunError(f"No line of these runs has a place by {axis}. Use --x step.")
+        raise _nothing_to_draw(histories, axis, wanted)
     drawn = {one.run for panel in panels for one in panel.series}
     for place, one in enumerate(histories):
         if place not in drawn:
-            tell(f"{one.name} has no line with a place by {axis} and is not drawn.")
+            tell(
+                message(
+                    "{name} has nothing that can be drawn by {axis} and is left out.",
+                    name=one.name,
+                    axis=axis,
+                )
+            )
     return Curves([one.name for one in histories], axis, panels)
+
+
+def _nothing_to_draw(histories: Sequence[History], axis: Axis, keys: Sequence[str]) -> RunError:
+    """Return the error for curves without a point: no place on the axis, or no finite value."""
+    is_placed = any(
+        one.points(split, key, "step") for one in histories for split in SPLITS for key in keys
+    )
+    if is_placed and axis != "step":
+        return RunError("No line of these runs has a place by {axis}. Use --x step.", axis=axis)
+    return RunError(
+        "There is nothing to draw: {names} has no finite value in these runs. A loss that is nan "
+        "or inf means that the training failed; a smaller training.learning_rate or "
+        "training.precision float32 may help.",
+        names=listed(keys),
+    )
 
 
 def _usual(histories: Sequence[History], tell: Callable[[str], None]) -> list[str]:
@@ -124,7 +146,11 @@ def _usual(histories: Sequence[History], tell: Callable[[str], None]) -> list[st
         parts = [one for one in scores if any(one.startswith(f"{whole}_") for whole in scores)]
         scores = [one for one in scores if one not in parts]
         if parts:
-            tell(f"Not drawn: {', '.join(parts)}. Name what to draw with --metrics.")
+            tell(
+                message(
+                    "Not drawn: {names}. Name what to draw with --metrics.", names=listed(parts)
+                )
+            )
     return ["loss", *scores, *TRAINING]
 
 
@@ -156,5 +182,11 @@ def _tell_infinite(histories: Sequence[History], key: str, tell: Callable[[str],
     for one in histories:
         count = sum(one.infinite(split, key) for split in SPLITS)
         if count:
-            values = "value" if count == 1 else "values"
-            tell(f"{one.name}: {count:,} {values} of {key} are not finite and are left out.")
+            given = {"name": one.name, "count": count, "key": key}
+            tell(
+                message("{name}: a value of {key} is not finite and is left out.", **given)
+                if count == 1
+                else message(
+                    "{name}: {count:,} values of {key} are not finite and are left out.", **given
+                )
+            )

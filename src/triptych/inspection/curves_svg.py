@@ -147,7 +147,9 @@ def inside(curves: Curves, panel: Panel, language: Language) -> str:
         )
     bottom = HEIGHT - BOTTOM
     parts.append(f'<path class="grid" stroke="{LINE}" d="M{LEFT} {bottom}H{WIDTH - RIGHT}"/>')
-    for tick, text in zip(ticks := across.ticks(6), labels(ticks), strict=True):
+    for tick, text in zip(
+        ticks := across.ticks(6, whole=curves.axis != "minutes"), labels(ticks), strict=True
+    ):
         parts.append(
             f'<text class="soft" fill="{SOFT}" x="{across(tick)}" y="{bottom + 17}" '
             f'text-anchor="middle" font-size="12">{text}</text>'

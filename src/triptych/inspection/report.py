@@ -187,7 +187,10 @@ def _values(one: ClassScores) -> tuple[str, str, str]:
     """Return precision, recall and F1 as markup; a dash for a class that does not occur."""
     if not one.occurs:
         return "–", "–", "–"
-    meter = f'<meter min="0" max="100" value="{one.f1:.1f}"></meter> {one.f1:.1f}'
+    meter = (
+        f'<meter min="0" max="100" value="{one.f1:.1f}"></meter> '
+        f'<span class="figure">{one.f1:.1f}</span>'
+    )
     return f"{one.precision:.1f}", f"{one.recall:.1f}", meter
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 MARGIN = 0.04  # share of an axis beyond the smallest and the largest number
+LEAST_SPAN = 0.01  # of the largest number: smaller differences are not drawn large
+WHOLE = 100.0  # a percentage is at most this
 FEW_DECADES = 1.5  # on a logarithmic axis of less, ticks are between the powers of ten too
 
 
@@ -34,11 +37,12 @@ class Scale:
             low, high, value = math.log10(low), math.log10(high), math.log10(number)
         return round(self.start + (self.end - self.start) * (value - low) / (high - low), 1)
 
-    def ticks(self, most: int = 5) -> list[float]:
-        """Return round numbers between the ends."""
-        if self.log:
-            return _decades(self.low, self.high, most)
+    def ticks(self, most: int = 5, whole: bool = False) -> list[float]:
+        """Return round numbers between the ends; `whole`: no fractions."""
+        if self.log and len(found := _decades(self.low, self.high, most)) > 1:
+            return found
         step = _round_step((self.high - self.low) / most)
+        step = max(1.0, round(step)) if whole else step
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(place * step, 12) for place in range(first, last + 1)]
 
@@ -59,17 +63,43 @@ def scale_of(
     if log:
         margin = max(MARGIN * math.log10(high / low), 0.02)
         return Scale(low / 10**margin, high * 10**margin, start, end, True)
+    least, most = low, high
     if high - low <= 1e-9 * max(abs(low), abs(high)):  # a constant
-        low, high = low - 0.1 * (abs(low) or 10), high + 0.1 * (abs(high) or 10)
+        low, high = low - 0.1 * abs(low), high + 0.1 * (abs(high) or 10)
+    short = LEAST_SPAN * max(abs(low), abs(high)) - (high - low)
+    if short > 0:
+        low, high = low - short / 2, high + short / 2
+    # Neither below zero nor above a hundred percent, where no number is.
+    low, high = (0.0 if low < 0 <= least else low), (WHOLE if most == WHOLE else high)
     margin = MARGIN * (high - low)
-    bottom = 0.0 if zero and low >= 0 else low - margin
+    bottom = 0.0 if least >= 0 and (zero or low < margin) else low - margin
     return Scale(bottom, high + margin, start, end)
 
 
 def labels(numbers: Sequence[float]) -> list[str]:
     """Return the labels of an axis, all in the unit of the largest number: 5k, 10k, 15k."""
     largest = max(map(abs, numbers), default=0.0)
-    return ["0" if number == 0 else label(number, largest) for number in numbers]
+    small = min((abs(number) for number in numbers if number), default=1.0)
+    if largest >= 1e10 or small < 1e-3 or len(numbers) < 2:
+        return ["0" if number == 0 else label(number, largest) for number in numbers]
+    size, letter = next(
+        (one for one in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if largest >= max(one[0], 1e4)),
+        (1.0, ""),
+    )
+    gap = min(abs(one - other) for one, other in pairwise(numbers)) / size
+    decimals = next(
+        places
+        for places in range(12)
+        if places == 11
+        or all(abs(round(one / size, places) - one / size) < gap / 100 for one in numbers)
+    )
+    return ["0" if one == 0 else f"{_fixed(one / size, decimals)}{letter}" for one in numbers]
+
+
+def _fixed(number: float, decimals: int) -> str:
+    """Return a number with at most so many decimals, without zeros at the end."""
+    text = f"{number:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def label(number: float, largest: float | None = None) -> str:
@@ -107,4 +137,4 @@ def _decades(low: float, high: float, most: int) -> list[float]:
         for factor in factors
         if low <= factor * 10.0**power <= high
     ]
-    return found if len(found) > 1 else [low * (high / low) ** share for share in (0.1, 0.5, 0.9)]
+    return found
