@@ -105,7 +105,10 @@ def test_evaluate_compares_the_seeds(triptych: Command, seeded: Path) -> None:
     said = triptych("evaluate", seeded, "--decoding.beams", "1").err
     assert said.count("Evaluating ") == 2 and said.count("Note: Only ") == 1  # not for each seed
     done = triptych("evaluate", seeded, "--bootstrap", "10")
-    assert done.code == 2 and f"triptych evaluate {seeded}/seed-3" in done.err
+    assert done.code == 2 and f"triptych evaluate {seeded}/seed-3 --bootstrap" in done.err
+    for flag in (["--html", "a.html"], ["--baseline"], ["--as", "classification"]):
+        done = triptych("evaluate", seeded, *flag)
+        assert done.code == 2 and f"with {flag[0]}: triptych evaluate" in done.err
 
 
 def test_a_seed_that_is_not_trained_is_left_out(
@@ -118,7 +121,13 @@ def test_a_seed_that_is_not_trained_is_left_out(
     assert done.code == 0 and "Seed 3 is not trained yet" in done.err
     found = json.loads(done.out)
     assert len(found["runs"]) == 1 and found["standard_deviation"]["loss"] is None
-    shutil.rmtree(copy / "seed-1")
+    shutil.copytree(seeded / "seed-3", copy / "seed-3")  # begun, and nothing saved yet
+    (copy / "seed-3" / "model.safetensors").unlink()
+    shutil.rmtree(copy / "seed-3" / "checkpoints")
+    done = triptych("evaluate", copy, "--json", "--decoding.beams", "1")
+    assert done.code == 0 and "Seed 3 is not trained yet" in done.err
+    for seed in (1, 3):
+        shutil.rmtree(copy / f"seed-{seed}")
     done = triptych("evaluate", copy)
     assert done.code == 2 and f"triptych train {copy} --resume" in done.err
 

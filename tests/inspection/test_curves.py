@@ -122,7 +122,11 @@ def test_scales_and_labels() -> None:
     scale = scale_of([0.0, 10.0], 100, 0, zero=True)
     assert scale(0) == 100 and 0 < scale(10) < 10 and scale.ticks() == [0, 2.5, 5, 7.5, 10]
     assert scale_of([5.0, 5.0], 0, 1).low < 5 < scale_of([5.0, 5.0], 0, 1).high
-    assert scale_of([0.0], 0, 1).low < 0 < scale_of([0.0], 0, 1).high
+    assert scale_of([0.0], 0, 1).low == 0 < scale_of([0.0], 0, 1).high  # no score is below 0
+    assert scale_of([0.0, 0.0, 3.0], 0, 1).low == 0 and scale_of([-1.0, 1.0], 0, 1).low < -1
+    assert (
+        scale_of([100.0, 100.0], 0, 1).ticks()[-1] == 100 == scale_of([7, 100.0], 0, 1).ticks()[-1]
+    )
     assert Scale(1, 1000, 0, 300, True)(10) == 100
     assert scale_of([0.5, 700.0], 0, 1, log=True).ticks() == [1, 10, 100]
     assert scale_of([1.2, 6.0], 0, 1, log=True).ticks() == [2, 5]
@@ -188,3 +192,32 @@ def test_the_script_is_packaged() -> None:
 
     folder = Path(room.__file__).parent
     assert all((folder / f"curves.{name}").is_file() for name in ("html", "css", "js"))
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize(
+    "values",
+    [[98.123, 98.124], [1e4, 1.0001e4], [5_000_000, 5_000_400], [12_000, 12_010], [999, 1001],
+     [0.31234, 0.31239], [3.3333, 3.3334], [3.0, 3.0], [9990, 10_010], [0.002, 0.0021], [1, 2e6]],
+)  # fmt: skip
+def test_ticks_near_each_other_have_labels_of_their_own(values: list[float], log: bool) -> None:
+    scale = scale_of(values, 0, 300, log=log)
+    ticks = scale.ticks()
+    shown = labels(ticks)
+    assert len(ticks) >= 2 and len(set(shown)) == len(shown) and ticks == sorted(ticks)
+    assert all(scale.low <= one <= scale.high for one in ticks)
+    assert all(len(one) <= 8 for one in shown)  # the room beside a panel
+
+
+def test_steps_have_no_fractions() -> None:
+    for high in (1.04, 2.08, 3.1, 9.3, 14, 61, 10_400):
+        ticks = Scale(0, high, 0, 1).ticks(6, whole=True)
+        assert len(ticks) > 1 and all(float(one).is_integer() for one in ticks)
+    assert Scale(0, 1.04, 0, 1).ticks(6) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+
+
+def test_curves_without_a_finite_value_say_so() -> None:
+    nan = [{"step": s, "seconds": float(s), "split": "train", "loss": float("nan")} for s in (1, 2)]
+    for axis in ("step", "minutes"):
+        with pytest.raises(RunError, match="loss has no finite value.*training failed"):
+            drawn(History("a", nan, []), axis=axis, keys="loss")

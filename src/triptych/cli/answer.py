@@ -15,6 +15,7 @@ from ..messages import Message, message
 from .console import Counting, is_terminal, put, talk
 from .inputs import count_inputs
 from .notes import NO_INPUT, tell_empty
+from .outputs import refuse_output
 from .predict import (
     Overrides,
     Precision,
@@ -191,6 +192,7 @@ def embed(
     from ..inference.search_index import as_embedder
     from ..inference.search_index import embed as vectors_of
 
+    refuse_output(npy, "--npy")
     predictor = as_embedder(load_run(run, precision))
     settings = predictor.settings(**decoding_changes(overrides))
     kept, counting = [], count_inputs(text, "texts")

@@ -13,6 +13,8 @@ from cyclopts import Parameter
 from ..errors import UsageError
 from .console import field, put, table, talk
 from .evaluate import SplitName, chosen_examples, line_statistics, scored_anew
+from .language import page_language
+from .outputs import refuse_page, tell_written
 from .predict import decoding_changes
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def compare(
         raise UsageError("Name two runs or more: triptych compare RUN RUN.")
     if bootstrap < 1:
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
+    refuse_page(html)
     predictors = [load(run) for run in runs]
     _refuse_different(runs, predictors)
     if html is not None and not predictors[0].languages:
@@ -355,5 +358,5 @@ def _write_page(
         ]
         given, to = {name: getattr(chosen, name) for name in names}, to or chosen.target_language
     traces = [side.predictor.trace(given, to=to, label=side.name, **changes) for side in sides]
-    write(html, traces)
-    talk(f"Written: {html}. It opens in a browser and needs no network.")
+    write(html, traces, language=page_language())
+    tell_written(html)

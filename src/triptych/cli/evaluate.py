@@ -16,6 +16,7 @@ from ..messages import Message, message, sentences
 from .columns import AS_FOUND, ReadingFlags
 from .console import Counting, talk
 from .language import help_text
+from .outputs import refuse_output, refuse_page
 from .predict import Precision, decoding_changes, load_run
 from .prompting import UNJUDGED, JudgementOutput, Judging, judge_run, write_answers
 from .threads import thread_notes
@@ -113,6 +114,8 @@ def evaluate(
     """
     if bootstrap is not None and bootstrap < 1:
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
+    refuse_page(comparing.html)
+    refuse_output(predictions, "--predictions")
     predictor = load_run(run, precision)
     if judging.as_ is not None:
         _refuse_beside_judging(comparing)

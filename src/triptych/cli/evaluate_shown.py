@@ -13,7 +13,8 @@ from ..messages import Message, in_brief, listed, message
 from . import console
 from .class_tables import class_table, confusion_table
 from .console import put, table, talk
-from .language import translated
+from .language import page_language, translated
+from .outputs import tell_written
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -320,15 +321,19 @@ def write_page(path: Path, result: Result) -> None:
         Report(
             title=f"{result.predictor.name} · {result.name} · {len(result.examples):,}",
             rows=score_rows(result),
-            notes=[*result.notes, *([result.verdict] if result.verdict else [])],
+            notes=[
+                translated(note)
+                for note in (*result.notes, *([result.verdict] if result.verdict else []))
+            ],
             breakdown=result.breakdown,
             texts=[
                 "\n".join(getattr(one, name) or "" for name in names) for one in result.examples
             ],
             trained=result.trained,
         ),
+        page_language(),
     )
-    talk(message("Written: {path}. It opens in a browser and needs no network.", path=path))
+    tell_written(path)
 
 
 def keep(result: Result) -> None:

@@ -12,6 +12,8 @@ from ..errors import UsageError
 from .console import put, table, talk
 from .inputs import example_of, read_passage, refuse_words
 from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
+from .language import page_language
+from .outputs import refuse_page, tell_written
 from .predict import decoding_changes, load_run, one_line
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def inspect(
     kinds: str = "cross",
     passage: str | None = None,
     words: bool = False,
-    language: Language = "en",
+    language: Language | None = None,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
     """Answer a text, and show what the model attended to.
@@ -76,10 +78,12 @@ def inspect(
     words
         The text is already split into words by spaces.
     language
-        Language in which the page opens; a button on the page changes it.
+        Language in which the page opens, by default that of the command line; a button on the page
+        changes it.
     """
     from ..inspection.html import write
 
+    refuse_page(html)
     predictor = load_run(run)
     if words:
         refuse_words(predictor)
@@ -94,10 +98,16 @@ def inspect(
     shown = view_of(predictor)(predictor, text, options)
     put(one_line(predictor, shown.answer))
     if html is not None:
-        write(html, shown.traces, shown.pictures, title=shown.title, language=language)
+        write(
+            html,
+            shown.traces,
+            shown.pictures,
+            title=shown.title,
+            language=language or page_language(),
+        )
         if len(shown.traces) < shown.traces[0].window[1]:
             talk(_left_out(shown.traces))
-        talk(f"Written: {html}. It opens in a browser and needs no network.")
+        tell_written(html)
         return 0
     if shown.rows:
         put(table(shown.rows, right=False))

@@ -10,6 +10,7 @@ import functools
 import gettext
 import os
 from pathlib import Path
+from typing import Literal
 
 from ..messages import Message, filled
 
@@ -26,6 +27,11 @@ def language() -> str:
         return "en"
     is_traditional = set(others) & set(TRADITIONAL) and "hans" not in others
     return "zh_TW" if is_traditional else "zh_CN"
+
+
+def page_language() -> Literal["en", "zh-Hant"]:
+    """Return the language in which pages and pictures open: Chinese where messages are."""
+    return "en" if language() == "en" else "zh-Hant"
 
 
 @functools.cache

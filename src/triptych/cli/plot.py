@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from ..errors import UsageError
 from ..messages import message
 from .console import field, put, talk
+from .language import page_language
+from .outputs import PAGES
 
-PAGES = (".html", ".htm")
+AXES = {"step": message("step"), "minutes": message("minutes"), "tokens": message("tokens")}
 
 
 def plot(
@@ -20,7 +20,7 @@ def plot(
     x: Literal["step", "minutes", "tokens"] = "step",
     metrics: str | None = None,
     log: bool = False,
-    language: Annotated[Literal["en", "zh-Hant"], Parameter()] = "en",
+    language: Literal["en", "zh-Hant"] | None = None,
 ) -> int:
     """Draw losses, scores, learning rate and speed of runs, one picture for all.
 
@@ -39,12 +39,14 @@ def plot(
     log
         Draw losses, perplexity and rates on a logarithmic axis.
     language
-        Language of the words in the picture.
+        Language of the words in the picture; by default that of the command line.
     """
     if not run:
-        raise UsageError("Name at least one run folder: triptych plot runs/phrasebook")
+        raise UsageError(message("Name at least one run folder: triptych plot runs/phrasebook"))
     if out.suffix.lower() not in (".svg", *PAGES):
-        raise UsageError(f"{out} is neither .svg nor .html. Name the picture with --out curves.svg")
+        raise UsageError(
+            "{out} is neither .svg nor .html. Name the picture with --out curves.svg", out=out
+        )
     from ..inspection.curves import curves_of
     from ..inspection.curves_page import page
     from ..inspection.curves_svg import svg
@@ -56,8 +58,12 @@ def plot(
     draw = page if out.suffix.lower() in PAGES else svg
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    write_file(out, draw(curves, language).encode())
+    write_file(out, draw(curves, language or page_language()).encode())
     count, panels = len(curves.names), len(curves.panels)
-    talk(message("{count} runs by {x}, {panels} panels.", count=count, x=x, panels=panels))
+    talk(
+        message(
+            "{count} runs by {axis}, {panels} panels.", count=count, axis=AXES[x], panels=panels
+        )
+    )
     put(field(out))
     return 0

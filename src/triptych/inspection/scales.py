@@ -42,7 +42,8 @@ class Scale:
         if self.log and len(found := _decades(self.low, self.high, most)) > 1:
             return found
         step = _round_step((self.high - self.low) / most)
-        step = max(1.0, round(step)) if whole else step
+        if whole and step < 5:
+            step = 5.0 if step > 2 else max(1.0, step)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(place * step, 12) for place in range(first, last + 1)]
 
