@@ -25,6 +25,7 @@ from .predict import (
     load_run,
     predict,
     some,
+    unread_tokens,
 )
 
 if TYPE_CHECKING:
@@ -75,21 +76,22 @@ def answer(
     spec = demand(run, "answer")
     if documents is not None and spec.head != "span":
         raise UsageError(
-            f"{run} generates its answers and cannot locate them in documents. Use --passage "
-            "instead of --documents."
+            "{run} generates its answers and cannot locate them in documents. Use --passage "
+            "instead of --documents.",
+            run=run,
         )
     if documents is None:
         if retriever is not None:
             raise UsageError(
-                "--retriever chooses among documents; name their folder with --documents."
+                message("--retriever chooses among documents; name their folder with --documents.")
             )
         return predict(
             run, *question, passage=passage, jsonl=jsonl, precision=precision, overrides=overrides
         )
     if passage is not None:
-        raise UsageError("Give --passage or --documents, not both.")
+        raise UsageError(message("Give --passage or --documents, not both."))
     if top < 1:
-        raise UsageError(f"--top is {top}; it must be 1 or more.")
+        raise UsageError("--top is {top}; it must be 1 or more.", top=top)
     return _search(run, question, documents, retriever, top, jsonl, precision, overrides)
 
 
@@ -113,8 +115,14 @@ def _search(
     settings = reader.settings(**decoding_changes(overrides))
     embedder = None if retriever is None else as_embedder(load_run(retriever, precision))
     with Counting(None, "passages") as counting:
-        index = SearchIndex(documents, embedder, done=counting.begin("Embedding"))
-    talk(f"{len(documents):,} documents, {len(index.passages):,} passages.")
+        index = SearchIndex(documents, embedder, done=counting.begin(message("Embedding")))
+    talk(
+        message(
+            "{documents:,} documents, {passages:,} passages.",
+            documents=len(documents),
+            passages=len(index.passages),
+        )
+    )
     counting = count_inputs(questions, "questions")
     counting.quiet |= is_terminal(sys.stdout)  # there the answers themselves show how far it is
     with counting:
@@ -132,7 +140,7 @@ def _search(
                 name = f"{'text ' if questions else 'stdin:'}{number}"
                 if not hits:
                     empty.setdefault(NOWHERE if asked else NO_INPUT, []).append(name)
-                missed += [f"{name} ({unseen[-1]:,} tokens not read)"] * bool(unseen[-1])
+                missed += [unread_tokens(name, unseen[-1])] * bool(unseen[-1])
                 counting.add()
             sys.stdout.flush()
             if missed:
@@ -231,4 +239,11 @@ def _save(npy: Path, vectors: np.ndarray) -> None:
         raise RunError(
             f"{npy} cannot be written: {error.strerror or error}. Name another file."
         ) from None
-    talk(f"Written: {npy}, {vectors.shape[0]:,} vectors of {vectors.shape[1]:,} numbers.")
+    talk(
+        message(
+            "Written: {path}, {count:,} vectors of {width:,} numbers.",
+            path=npy,
+            count=vectors.shape[0],
+            width=vectors.shape[1],
+        )
+    )

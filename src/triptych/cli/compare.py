@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ..errors import UsageError
+from ..messages import Message, message
 from .console import field, put, table, talk
 from .evaluate import SplitName, chosen_examples, line_statistics, scored_anew
-from .language import page_language
+from .language import page_language, translated
 from .outputs import refuse_page, tell_written
 from .predict import decoding_changes
 
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
     from ..data.example import Example
     from ..inference.evaluation import Evaluation
     from ..inference.predictor import Predictor
+
+
+ROWS = {
+    "parameters": message("parameters"),
+    "updates": message("updates"),
+    "minutes": message("minutes"),
+    "tokens_per_second": message("tokens per second"),
+    "answers_per_second": message("answers per second"),
+    "answering_threads": message("answering threads"),
+}
 
 
 @dataclass
@@ -73,16 +84,20 @@ def compare(
     from ..inference.loading import load
 
     if len(runs) < 2:
-        raise UsageError("Name two runs or more: triptych compare RUN RUN.")
+        raise UsageError(message("Name two runs or more: triptych compare RUN RUN."))
     if bootstrap < 1:
-        raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
+        raise UsageError(
+            "--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.",
+            bootstrap=bootstrap,
+        )
     refuse_page(html)
     predictors = [load(run) for run in runs]
     _refuse_different(runs, predictors)
     if html is not None and not predictors[0].languages:
         raise UsageError(
-            "compare --html needs a model with source-target attention. For a run for "
-            f"{predictors[0].task.name} use `triptych inspect`."
+            "compare --html needs a model with source-target attention. For a run for {task} use "
+            "`triptych inspect`.",
+            task=predictors[0].task.name,
         )
     examples, name = chosen_examples(predictors[0], split, data, to)
     changes = decoding_changes(overrides)
@@ -105,20 +120,26 @@ def _refuse_different(runs: tuple[str, ...], predictors: list[Predictor]) -> Non
     for run, other in zip(runs[1:], predictors[1:], strict=True):
         if other.task.name != first.task.name:
             raise UsageError(
-                f"{runs[0]} is for {first.task.name} and {run} for {other.task.name}, so there is "
-                "nothing to compare."
+                "{run} is for {task} and {other} for {other_task}, so there is nothing to compare.",
+                run=runs[0],
+                task=first.task.name,
+                other=run,
+                other_task=other.task.name,
             )
         targets = [one.languages.get("targets", []) for one in (first, other)]
         if any(targets) and not set(targets[0]) & set(targets[1]):
             both = [", ".join(names) or "unnamed" for names in targets]
+            named = {"run": runs[0], "targets": both[0], "other": run, "other_targets": both[1]}
             if first.task.spec.targets == "languages":
                 raise UsageError(
-                    f"{runs[0]} translates to {both[0]} and {run} to {both[1]}. They have no "
-                    "language in common."
+                    "{run} translates to {targets} and {other} to {other_targets}. They have no "
+                    "language in common.",
+                    **named,
                 )
             raise UsageError(
-                f"{runs[0]} learnt {both[0]} and {run} learnt {both[1]}. They have no task in "
-                "common."
+                "{run} learnt {targets} and {other} learnt {other_targets}. They have no task in "
+                "common.",
+                **named,
             )
 
 
@@ -131,7 +152,7 @@ def shown_names(runs: tuple[str, ...]) -> list[str]:
 def _answered(
     run: str, name: str, predictor: Predictor, examples: list[Example], changes: dict[str, Any]
 ) -> Side:
-    talk(f"Answering {len(examples):,} examples with {run}.")
+    talk(message("Answering {count:,} examples with {run}.", count=len(examples), run=run))
     evaluation = predictor.evaluate(examples, predictor.settings(**changes))
     assert predictor.run is not None, "a loaded run has a folder"
     return Side(run, name, predictor, evaluation, predictor.run.read_metrics())
@@ -265,8 +286,14 @@ def _print(report: dict[str, Any], sides: list[Side]) -> None:
     runs = report["runs"]
     put(
         field(
-            f"{report['task']}, {report['split']}, {report['examples']:,} examples; [95 % by "
-            "bootstrap]"
+            translated(
+                message(
+                    "{task}, {split}, {count:,} examples; [95 % by bootstrap]",
+                    task=report["task"],
+                    split=Message(report["split"]),
+                    count=report["examples"],
+                )
+            )
         ),
         end="\n\n",
     )
@@ -277,16 +304,18 @@ def _print(report: dict[str, Any], sides: list[Side]) -> None:
         if any(key in run.get("against_first", {}) for run in runs[1:]):
             rows.append(
                 [
-                    f"{key}, against the first",
+                    translated(message("{key}, against the first", key=key)),
                     "",
                     *(_difference(run["against_first"].get(key)) for run in runs[1:]),
                 ]
             )
     for key in runs[0]["training"]:
-        rows.append([key.replace("_", " "), *(_number(run["training"][key]) for run in runs)])
+        name = translated(ROWS.get(key, key.replace("_", " ")))
+        rows.append([name, *(_number(run["training"][key]) for run in runs)])
     put(table(rows))
     if runs[0]["bleu_by_source_length"]:
-        rows = [["BLEU by words of the source", "lines", *(side.name for side in sides)]]
+        heads = message("BLEU by words of the source"), message("lines")
+        rows = [[*map(translated, heads), *(side.name for side in sides)]]
         for buckets in zip(*(run["bleu_by_source_length"] for run in runs), strict=True):
             scores = (
                 f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in buckets
@@ -302,13 +331,14 @@ def _print(report: dict[str, Any], sides: list[Side]) -> None:
                 if key in one
             )
             if one
-            else "none yet"
+            else translated(message("none yet"))
             for one in point["runs"]
         ]
         pairs = "; ".join(
             f"{side.name}: {score}" for side, score in zip(sides, scores, strict=True)
         )
-        put(f"\nValidation at {point['at']}: {field(pairs)}")
+        words = message("Validation at {at}: {scores}", at=point["at"], scores=field(pairs))
+        put(f"\n{translated(words)}")
     put(f"\n{field(report['signature'])}")
 
 

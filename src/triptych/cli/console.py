@@ -326,7 +326,7 @@ class Counting:
 
     def _line(self) -> str:
         passed, done = time.monotonic() - self.began, round(self.done)
-        what = f"{self.what}: " if self.what else ""
+        what = message("{what}: ", what=Message(self.what)) if self.what else ""
         if self.total is None:
             return translated(
                 message(

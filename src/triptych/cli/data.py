@@ -203,7 +203,13 @@ def _put_problems(problems: Sequence[Problem], as_json: bool) -> None:
             put(field(f"{problem.severity}: {problem}"))
     hidden = {kind: count - SHOWN for kind, count in seen.items() if count > SHOWN and not as_json}
     for kind, count in hidden.items():
-        talk(f"{kind}: {count:,} more; --json prints all of them.")
+        talk(
+            message(
+                "{kind}: {count:,} more; --json prints all of them.",
+                kind=Message(kind),
+                count=count,
+            )
+        )
 
 
 def stats(

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from ..data.sets.entry import SplitName
 from ..errors import DataError, UsageError
-from ..messages import Message, message, sentences
+from ..messages import Message, conjoined, listed, message, sentences
 from .columns import AS_FOUND, ReadingFlags
 from .console import Counting, talk
 from .language import help_text
@@ -113,7 +113,10 @@ def evaluate(
         Number format of the computation; auto uses bfloat16 where that is faster.
     """
     if bootstrap is not None and bootstrap < 1:
-        raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
+        raise UsageError(
+            "--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.",
+            bootstrap=bootstrap,
+        )
     refuse_page(comparing.html)
     refuse_output(predictions, "--predictions")
     predictor = load_run(run, precision)
@@ -123,8 +126,10 @@ def evaluate(
         return judge_run(predictor, split, data, judging, overrides or {}, output)
     if judging != UNJUDGED:
         raise UsageError(
-            "--examples, --template, --choices and --normalise configure how a language model is "
-            "judged. Give --as classification with them."
+            message(
+                "--examples, --template, --choices and --normalise configure how a language model "
+                "is judged. Give --as classification with them."
+            )
         )
     asked = Asked(split, data, to, json_, bootstrap, predictions, comparing)
     _refuse_idle(predictor, asked)
@@ -135,7 +140,9 @@ def _refuse_beside_judging(comparing: Comparing) -> None:
     """Raise UsageError for flags that --as does not take."""
     given = [name for name in ("html", "baseline") if getattr(comparing, name)]
     if given:
-        raise UsageError(f"--{given[0]} has no effect with --as classification. Leave it out.")
+        raise UsageError(
+            "--{flag} has no effect with --as classification. Leave it out.", flag=given[0]
+        )
 
 
 def _refuse_idle(predictor: Predictor, asked: Asked) -> None:
@@ -143,13 +150,15 @@ def _refuse_idle(predictor: Predictor, asked: Asked) -> None:
     task = predictor.task
     if task.spec.by_losses and asked.predictions is not None:
         raise UsageError(
-            f"A run for {task.name} is scored by its losses and gives no answers to write. Leave "
-            "out --predictions."
+            "A run for {task} is scored by its losses and gives no answers to write. Leave out "
+            "--predictions.",
+            task=task.name,
         )
     if asked.comparing.html is not None and task.break_down is None:
         raise UsageError(
-            "--html shows the scores of classes or of tags; a run for "
-            f"{task.name} with these options has none. Leave it out."
+            "--html shows the scores of classes or of tags; a run for {task} with these options "
+            "has none. Leave it out.",
+            task=task.name,
         )
     if asked.comparing.baseline:
         from ..inference.baseline import refuse_without_baseline
@@ -264,7 +273,8 @@ def chosen_examples(
         if to is None and len(targets) > 1 and aligned(needs):
             raise UsageError(
                 "This run translates into several languages. Name the one of --data with --to: "
-                f"{', '.join(targets)}."
+                "{targets}.",
+                targets=listed(targets),
             )
         names = [name for part in data for name in part.split(",")]
         name, table = ", ".join(names), fitting(recipe.data, names, talk)
@@ -280,7 +290,9 @@ def chosen_examples(
         examples = [example for example in examples if example.target_language == to]
     if not examples:
         raise DataError(
-            f"There is nothing to score: {name} has no example with {' and '.join(needs)}."
+            "There is nothing to score: {name} has no example with {needs}.",
+            name=Message(name),
+            needs=conjoined(needs),
         )
     return examples, name
 

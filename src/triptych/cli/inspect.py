@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from ..errors import UsageError
+from ..messages import Message, message
 from .console import put, table, talk
 from .inputs import example_of, read_passage, refuse_words
 from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
-from .language import page_language
+from .language import page_language, translated
 from .outputs import refuse_page, tell_written
 from .predict import decoding_changes, load_run, one_line
 
@@ -26,14 +27,15 @@ MOST = 3  # source words listed for a target word
 MOST_TITLE = 100  # characters of a text in a page's heading
 MOST_SENTENCES = 50  # sentences drawn on one page
 ATTRIBUTED = {
-    "label": "log p({of})",
-    "value": "the number",
-    "answer": "the likeliest span",
-    "tags": "the tags",
-    "tree": "the tree",
-    "entity_tags": "the tags",
-    "filling": "the filling ({of})",
+    "label": message("log p({of})", of=""),
+    "value": message("the number"),
+    "answer": message("the likeliest span"),
+    "tags": message("the tags"),
+    "tree": message("the tree"),
+    "entity_tags": message("the tags"),
+    "filling": message("the filling ({of})", of=""),
 }
+CANDIDATES = message("candidate"), message("characters"), message("probability")
 
 
 def inspect(
@@ -129,8 +131,8 @@ def translation(predictor: Predictor, text: str | dict[str, object], options: Op
 
     if options.passage is not None and isinstance(text, str):
         raise UsageError(
-            f"--passage has no effect here, because a run for {predictor.task.name} reads one "
-            "text. Leave it out."
+            "--passage has no effect here, because a run for {task} reads one text. Leave it out.",
+            task=predictor.task.name,
         )
     trace = predictor.trace(
         text, to=options.to, target=options.target, kinds=options.kinds, **options.decoding
@@ -143,17 +145,22 @@ def translation(predictor: Predictor, text: str | dict[str, object], options: Op
         unseen = predictor.task.encode(
             example, predictor.tokenizers, predictor.labels, "use", None
         )[0].unseen
-        talk(f"Truncated: the text ({unseen:,} tokens not read; see task.longest_source).")
+        talk(
+            message(
+                "Truncated: the text ({count:,} tokens not read; see task.longest_source).",
+                count=unseen,
+            )
+        )
     pictures = [] if options.target is not None else beam_tree(predictor, example, settings)
     if not trace.attention:
-        note = (
+        note = message(
             "This model has no attention: one vector carries the whole sentence, so there is "
             "nothing to show."
         )
         return Shown(
             answer=trace.target_text, rows=[], note=note, traces=[trace], pictures=pictures
         )
-    note = (
+    note = message(
         "Attention weight, mean over layers and heads; it does not prove a cause. All layers and "
         "heads: --html FILE."
     )
@@ -165,7 +172,7 @@ def generative_answering(predictor: Predictor, text: str, options: Options) -> S
     """Show a translation's view, whose source is a question with its passage."""
     if options.passage is None:
         raise UsageError(
-            "A question needs a passage. Give one with --passage FILE or --passage TEXT."
+            message("A question needs a passage. Give one with --passage FILE or --passage TEXT.")
         )
     return translation(predictor, {"question": text, "passage": options.passage}, options)
 
@@ -264,8 +271,8 @@ def question_answering(predictor: Predictor, text: str, options: Options) -> Sho
     ]
     return Shown(
         answer=found.prediction.text,
-        rows=[["candidate", "characters", "probability"], *rows],
-        note=(
+        rows=[[*map(translated, CANDIDATES)], *rows],
+        note=message(
             "The answer in its passage, self-attention of every layer and head, gradient x input: "
             "--html FILE."
         ),
@@ -328,15 +335,17 @@ def _encoder(
         example, options.target, answer=answer, windows=range(1, MOST_WINDOWS + 1)
     )
     found = traces[0].attribution
-    summary = "Attention that a token receives, last layer, mean over heads"
     if found is None:
-        summary += ". It does not prove a cause."
-    else:
-        summary += (
-            f"; gradient x input of {ATTRIBUTED[found.kind].format(of=found.of)}. Neither proves "
-            "a cause."
+        note = message(
+            "Attention that a token receives, last layer, mean over heads. It does not prove a "
+            "cause. All layers and heads: --html FILE."
         )
-    note = f"{summary} All layers and heads: --html FILE."
+    else:
+        note = message(
+            "Attention that a token receives, last layer, mean over heads; gradient x input of "
+            "{what}. Neither proves a cause. All layers and heads: --html FILE.",
+            what=Message(ATTRIBUTED[found.kind].template, of=found.of),
+        )
     return Shown(
         answer=prediction.text, rows=_received(traces[0]), note=note, traces=traces
     ), prediction
@@ -344,18 +353,28 @@ def _encoder(
 
 def _refuse_language(predictor: Predictor, options: Options) -> None:
     if options.to is not None:
-        raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
+        raise UsageError(
+            "--to names a target language; a run for {task} has none.", task=predictor.task.name
+        )
 
 
 def _left_out(traces: list[Trace]) -> str:
     """Return a sentence on which windows of a long text the page shows."""
     first, whole, count = *traces[0].window, len(traces)
     which = (
-        f"the first {count}"
+        message("the first {count}", count=count)
         if first <= count
-        else f"window {first}, which holds the answer, and the first {count - 1}"
+        else message(
+            "window {first}, which holds the answer, and the first {count}",
+            first=first,
+            count=count - 1,
+        )
     )
-    return f"The text is read in {whole} windows; the page shows the attention of {which}."
+    return message(
+        "The text is read in {whole} windows; the page shows the attention of {which}.",
+        whole=whole,
+        which=which,
+    )
 
 
 def _strongest(trace: Trace) -> list[list[str]]:

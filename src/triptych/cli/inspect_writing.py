@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..messages import listed, message, sentences
 from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
+from .language import translated
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from ..inspection.html import Picture
     from ..inspection.trace import Trace
 
+HEADS = message("token"), message("nats"), message("expected there")
 MOST_NAMED = 3  # next tokens listed in a terminal
 
 
@@ -89,49 +92,56 @@ def _rows(traces: list[Trace]) -> list[list[str]]:
                             cell.label,
                             f"{nats:.2f}",
                             named,
-                            "written" if place >= expected.written else "",
+                            translated(message("written")) if place >= expected.written else "",
                         ],
                     )
                 )
             before = sorted(choices, key=lambda one: -one.probability)[:MOST_NAMED]
     kept = sorted(sorted(range(len(found)), key=lambda place: -found[place][0])[:MOST_ROWS])
-    return (
-        [["token", "nats", "expected there", ""], *(found[place][1] for place in kept)]
-        if found
-        else []
-    )
+    return [[*map(translated, HEADS), ""], *(found[place][1] for place in kept)] if found else []
 
 
 def _note(trace: Trace, unread: int, has_tree: bool) -> str:
     assert trace.expected is not None, "a trace of a decoder-only model has them"
     parts = []
     for name, total in (
-        ("The text", trace.expected.given),
-        ("Generated", trace.expected.own),
+        (message("The text"), trace.expected.given),
+        (message("Generated"), trace.expected.own),
     ):
         if total.tokens:
-            figures = [f"{total.tokens:,} tokens, {total.nats:.2f} nats"]
-            figures += (
-                [f"{total.bits_per_byte:.3f} bits per byte"]
-                if total.bits_per_byte is not None
-                else []
-            )
-            figures += (
-                [f"perplexity {total.perplexity:.2f}"] if total.perplexity is not None else []
-            )
-            parts.append(f"{name}: {', '.join(figures)}.")
+            figures = [
+                message("{tokens:,} tokens, {nats:.2f} nats", tokens=total.tokens, nats=total.nats)
+            ]
+            if total.bits_per_byte is not None:
+                figures.append(message("{bits:.3f} bits per byte", bits=total.bits_per_byte))
+            if total.perplexity is not None:
+                figures.append(message("perplexity {value:.2f}", value=total.perplexity))
+            parts.append(message("{name}: {figures}.", name=name, figures=listed(figures)))
     if trace.window[1] > 1:
         parts.append(
-            f"The text is read in {trace.window[1]} windows, each without the text before it."
+            message(
+                "The text is read in {count} windows, each without the text before it.",
+                count=trace.window[1],
+            )
         )
     if "not_shown" in trace.notes:
         parts.append(
-            "The generated text does not fit the context together with the text and is not shown."
+            message(
+                "The generated text does not fit the context together with the text and is not "
+                "shown."
+            )
         )
     if unread:
         parts.append(
-            f"Truncated: before generating, the model read only the end of the text ({unread:,} "
-            "tokens not read)."
+            message(
+                "Truncated: before generating, the model read only the end of the text "
+                "({count:,} tokens not read).",
+                count=unread,
+            )
         )
-    more = " and the beam tree" if has_tree else ""
-    return " ".join([*parts, f"Attention, next tokens{more}: --html FILE."])
+    last = (
+        message("Attention, next tokens and the beam tree: --html FILE.")
+        if has_tree
+        else message("Attention, next tokens: --html FILE.")
+    )
+    return sentences([*parts, last])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import UsageError
-from ..messages import message
+from ..messages import Message, message
 from .console import Counting, is_terminal, put_bytes, talk
 from .language import help_text
 from .predict import (
@@ -88,7 +88,7 @@ class SubtitleFlags:
         for name, value in given.items():
             if value is not None:
                 raise UsageError(
-                    f"{name} is for subtitles. Give a file of subtitles with --srt FILE."
+                    "{name} is for subtitles. Give a file of subtitles with --srt FILE.", name=name
                 )
 
 
@@ -142,9 +142,13 @@ def translate(
             return print_as_written(run, text[0], options)
         return predict(run, *text, jsonl=jsonl, **options)
     if text or jsonl:
-        raise UsageError("--srt translates one file of subtitles. Leave out the texts and --jsonl.")
+        raise UsageError(
+            message("--srt translates one file of subtitles. Leave out the texts and --jsonl.")
+        )
     if file.line_width is not None and file.line_width < 8:
-        raise UsageError(f"--line-width is {file.line_width}; it must be 8 characters or more.")
+        raise UsageError(
+            "--line-width is {width}; it must be 8 characters or more.", width=file.line_width
+        )
     from ..data.formats.subtitles import read_subtitles
 
     # Errors in the file are raised before a model is loaded.
@@ -194,8 +198,12 @@ def translate_subtitles(
 
     for cue in names_of(subtitles):
         talk(
-            f"{cue.place}: '{(cue.number or '').strip()[:60]}' is in the place of a cue's number; "
-            "it is kept as it is, not translated."
+            message(
+                "{place}: '{name}' is in the place of a cue's number; it is kept as it is, not "
+                "translated.",
+                place=cue.place,
+                name=(cue.number or "").strip()[:60],
+            )
         )
     parts = [unit for number, cue in enumerate(subtitles.cues) for unit in units(cue, number)]
     texts, problems, unseen = _answers(
@@ -205,19 +213,23 @@ def translate_subtitles(
     put_bytes(result.to_bytes(kind))
     names = [cue.number.strip() if cue.number else cue.place for cue in subtitles.cues]
     for problem in problems:
-        talk(f"triptych: {problem} The cue is left untranslated.")
+        talk(message("triptych: {problem} The cue is left untranslated.", problem=problem))
     tall = [name for name, cue, before in zip(names, result.cues, subtitles.cues, strict=True)
             if len(cue.lines) > max(MOST_LINES, len(before.lines))]  # fmt: skip
     for words, cues in (
-        ("More than two lines were needed for cue", tall),
-        ("Truncated: cue", [names[place] for place in unseen]),
+        (message("More than two lines were needed for cue {cues}.", cues=""), tall),
+        (message("Truncated: cue {cues}.", cues=""), [names[place] for place in unseen]),
         (
-            "Tags inside a text cannot be placed in its translation and were left out of cue",
+            message(
+                "Tags inside a text cannot be placed in its translation and were left out of cue "
+                "{cues}.",
+                cues="",
+            ),
             list(dict.fromkeys(names[unit.cue] for unit in parts if unit.lost)),
         ),
     ):
         if cues:
-            talk(f"{words} {some(cues)}.")
+            talk(Message(words.template, cues=some(cues)))
     report_drafts(predictor)
     return int(bool(problems))
 
@@ -244,13 +256,15 @@ def _answers(
     texts: list[str | None] = [None] * len(parts)
     unseen = []
     settings = predictor.settings(**decoding)
-    with Counting(len(spoken), "subtitles") as counting:
+    with Counting(len(spoken), message("subtitles")) as counting:
         answers = list(predictor.answer(examples, settings, truncate, problems, done=counting.add))
     for number, (place, prediction) in enumerate(zip(spoken, answers, strict=True)):
         if number in problems:
             continue
         if not prediction.text.strip():
-            problems[number] = f"{examples[number].place} got an empty translation."
+            problems[number] = message(
+                "{place} got an empty translation.", place=examples[number].place
+            )
             continue
         texts[place] = " ".join(prediction.text.split())
         if prediction.truncated_input_tokens:

@@ -178,10 +178,10 @@ class Predictor(LoadedModel):
         seconds: float | None = None
         if not self.task.spec.by_losses:
             began = time.monotonic()
-            done = None if begin is None else begin("Answering")
+            done = None if begin is None else begin(message("Answering"))
             predictions = list(self.answer(examples, settings, None, None, 0, done))
             seconds = time.monotonic() - began
-        done = None if begin is None else begin("Scoring")
+        done = None if begin is None else begin(message("Scoring"))
         losses = self.losses(examples, done)
         if self.task.spec.by_losses and not losses["count"]:
             raise DataError(
