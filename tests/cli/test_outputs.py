@@ -41,7 +41,7 @@ def test_what_cannot_be_written_is_refused_first(
     done = triptych(*given, option, folder)
     assert done.code == 2 and f"{option} {folder} is a folder" in done.err
     done = triptych(*given, option, file / "x.html")
-    assert done.code == 2 and f"there is no folder {file}" in done.err
+    assert done.code == 2 and f"cannot be written: there is no folder {file}" in done.err
     if option == "--html":
         done = triptych(*given, option, tmp_path / "x.txt")
         assert done.code == 2 and f"ends in .html. Name it {tmp_path / 'x.html'}" in done.err

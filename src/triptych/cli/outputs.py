@@ -48,7 +48,8 @@ def refuse_output(path: Path | None, option: str, makes_folder: bool = False) ->
         folder = folder.parent
     if not folder.is_dir():
         raise UsageError(
-            "{option} {path}: there is no folder {folder}. Create it, or name another file.",
+            "{option} {path} cannot be written: there is no folder {folder}. Create it, or name "
+            "another file.",
             option=option,
             path=path,
             folder=folder,
