@@ -265,6 +265,20 @@ def test_a_pipe_is_answered_turn_by_turn(
     assert lines[0] == " ".join(first.split("\n")).strip()
 
 
+def test_texts_of_the_command_line_are_answered_as_turns(
+    runs: Path, triptych: Triptych, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dials = ["--decoding.min_length", "3"]
+    piped = say(triptych, monkeypatch, "Ann 你好\nBob 你好\n".encode(), runs / "dpo", *dials)
+    monkeypatch.setattr(sys, "stdin", None)  # nothing is read from it
+    given = triptych("chat", runs / "dpo", "Ann 你好", "Bob 你好", *dials)
+    assert given.code == 0 and given.out.split() == piped.out.split() != []
+    empty = triptych("chat", runs / "dpo", "", *dials)
+    assert empty.code == 0 and "Empty answer: text 1 (the input is empty)" in empty.err
+    advised = triptych("chat", runs / "dpo", "-5 degrees", *dials)
+    assert advised.code == 2 and "goes after --" in advised.err
+
+
 def test_the_history_is_read_and_its_loss_is_told(
     runs: Path, triptych: Triptych, monkeypatch: pytest.MonkeyPatch
 ) -> None:
