@@ -83,14 +83,7 @@ def compare(
     """
     from ..inference.loading import load
 
-    if len(runs) < 2:
-        raise UsageError(message("Name two runs or more: triptych compare RUN RUN."))
-    if bootstrap < 1:
-        raise UsageError(
-            "--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.",
-            bootstrap=bootstrap,
-        )
-    refuse_page(html)
+    _refuse_wrong(runs, bootstrap, html)
     predictors = [load(run) for run in runs]
     _refuse_different(runs, predictors)
     if html is not None and not predictors[0].languages:
@@ -113,6 +106,18 @@ def compare(
     if html is not None:
         _write_page(html, sides, examples, text, to, changes)
     return 0
+
+
+def _refuse_wrong(runs: tuple[str, ...], bootstrap: int, html: Path | None) -> None:
+    """Raise UsageError for flags that cannot be, before a run is loaded."""
+    if len(runs) < 2:
+        raise UsageError(message("Name two runs or more: triptych compare RUN RUN."))
+    if bootstrap < 1:
+        raise UsageError(
+            "--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.",
+            bootstrap=bootstrap,
+        )
+    refuse_page(html)
 
 
 def _refuse_different(runs: tuple[str, ...], predictors: list[Predictor]) -> None:

@@ -112,13 +112,7 @@ def evaluate(
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
     """
-    if bootstrap is not None and bootstrap < 1:
-        raise UsageError(
-            "--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.",
-            bootstrap=bootstrap,
-        )
-    refuse_page(comparing.html)
-    refuse_output(predictions, "--predictions")
+    _refuse_wrong(bootstrap, comparing.html, predictions)
     predictor = load_run(run, precision)
     if judging.as_ is not None:
         _refuse_beside_judging(comparing)
@@ -134,6 +128,17 @@ def evaluate(
     asked = Asked(split, data, to, json_, bootstrap, predictions, comparing)
     _refuse_idle(predictor, asked)
     return _evaluate(predictor, asked, overrides or {}, reading)
+
+
+def _refuse_wrong(bootstrap: int | None, html: Path | None, predictions: Path | None) -> None:
+    """Raise UsageError for flags that cannot be, before a run is loaded."""
+    if bootstrap is not None and bootstrap < 1:
+        raise UsageError(
+            "--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.",
+            bootstrap=bootstrap,
+        )
+    refuse_page(html)
+    refuse_output(predictions, "--predictions")
 
 
 def _refuse_beside_judging(comparing: Comparing) -> None:

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..messages import Message, message
 from .console import put, table, talk
 from .inputs import example_of, read_passage, refuse_words
-from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
+from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown, left_out
 from .language import page_language, translated
 from .outputs import refuse_page, tell_written
 from .predict import decoding_changes, load_run, one_line
@@ -83,8 +83,6 @@ def inspect(
         Language in which the page opens, by default that of the command line; a button on the page
         changes it.
     """
-    from ..inspection.html import write
-
     refuse_page(html)
     predictor = load_run(run)
     if words:
@@ -100,20 +98,21 @@ def inspect(
     shown = view_of(predictor)(predictor, text, options)
     put(one_line(predictor, shown.answer))
     if html is not None:
-        write(
-            html,
-            shown.traces,
-            shown.pictures,
-            title=shown.title,
-            language=language or page_language(),
-        )
-        if len(shown.traces) < shown.traces[0].window[1]:
-            talk(_left_out(shown.traces))
-        tell_written(html)
-        return 0
+        return _write_page(html, shown, language or page_language())
     if shown.rows:
         put(table(shown.rows, right=False))
     talk(shown.note)
+    return 0
+
+
+def _write_page(html: Path, shown: Shown, language: Language) -> int:
+    """Write what is shown as a page, say so, and return the exit code."""
+    from ..inspection.html import write
+
+    write(html, shown.traces, shown.pictures, title=shown.title, language=language)
+    if len(shown.traces) < shown.traces[0].window[1]:
+        talk(left_out(shown.traces))
+    tell_written(html)
     return 0
 
 
@@ -356,25 +355,6 @@ def _refuse_language(predictor: Predictor, options: Options) -> None:
         raise UsageError(
             "--to names a target language; a run for {task} has none.", task=predictor.task.name
         )
-
-
-def _left_out(traces: list[Trace]) -> str:
-    """Return a sentence on which windows of a long text the page shows."""
-    first, whole, count = *traces[0].window, len(traces)
-    which = (
-        message("the first {count}", count=count)
-        if first <= count
-        else message(
-            "window {first}, which holds the answer, and the first {count}",
-            first=first,
-            count=count - 1,
-        )
-    )
-    return message(
-        "The text is read in {whole} windows; the page shows the attention of {which}.",
-        whole=whole,
-        which=which,
-    )
 
 
 def _strongest(trace: Trace) -> list[list[str]]:

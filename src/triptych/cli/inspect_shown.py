@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..messages import message
+
 if TYPE_CHECKING:
     from ..inspection.html import Picture
     from ..inspection.trace import Trace
@@ -47,3 +49,22 @@ class Shown:
     traces: list[Trace]
     pictures: list[Picture] = field(default_factory=list)
     title: str | None = None
+
+
+def left_out(traces: list[Trace]) -> str:
+    """Return a sentence on which windows of a long text the page shows."""
+    first, whole, count = *traces[0].window, len(traces)
+    which = (
+        message("the first {count}", count=count)
+        if first <= count
+        else message(
+            "window {first}, which holds the answer, and the first {count}",
+            first=first,
+            count=count - 1,
+        )
+    )
+    return message(
+        "The text is read in {whole} windows; the page shows the attention of {which}.",
+        whole=whole,
+        which=which,
+    )

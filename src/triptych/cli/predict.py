@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -357,7 +357,7 @@ def _notices(predictions: list[Prediction], places: list[str]) -> None:
     _report_cuts(cut, unseen)
 
 
-def _report_cuts(cut: list[str], unseen: list[str]) -> None:
+def _report_cuts(cut: Sequence[str], unseen: Sequence[str]) -> None:
     if cut:
         talk(
             message(

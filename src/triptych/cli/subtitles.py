@@ -141,14 +141,7 @@ def translate(
         if len(text) == 1 and not jsonl and truncate is None and is_terminal(sys.stdout):
             return print_as_written(run, text[0], options)
         return predict(run, *text, jsonl=jsonl, **options)
-    if text or jsonl:
-        raise UsageError(
-            message("--srt translates one file of subtitles. Leave out the texts and --jsonl.")
-        )
-    if file.line_width is not None and file.line_width < 8:
-        raise UsageError(
-            "--line-width is {width}; it must be 8 characters or more.", width=file.line_width
-        )
+    _refuse_wrong(file, bool(text or jsonl))
     from ..data.formats.subtitles import read_subtitles
 
     # Errors in the file are raised before a model is loaded.
@@ -176,6 +169,18 @@ def _warn_of_rolling(path: Path, subtitles: Subtitles) -> None:
                 "translated again and again, and each time without what follows.",
                 path=path,
             )
+        )
+
+
+def _refuse_wrong(file: SubtitleFlags, has_texts: bool) -> None:
+    """Raise UsageError for what does not go with a file of subtitles."""
+    if has_texts:
+        raise UsageError(
+            message("--srt translates one file of subtitles. Leave out the texts and --jsonl.")
+        )
+    if file.line_width is not None and file.line_width < 8:
+        raise UsageError(
+            "--line-width is {width}; it must be 8 characters or more.", width=file.line_width
         )
 
 
