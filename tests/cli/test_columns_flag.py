@@ -321,7 +321,7 @@ def test_an_unanswered_question_advises_the_fields_of_the_task(
     with open(theirs, "w", encoding="utf-8") as stderr:
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True, readline=str))
         monkeypatch.setattr(sys, "stderr", stderr)
-        with pytest.raises(UsageError, match="--columns text=2,label=3"):
+        with pytest.raises(UsageError, match="--columns text=3,label=2"):
             settled(path, ("text", "label"))
     os.close(ours)
 

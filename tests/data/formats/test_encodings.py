@@ -226,5 +226,6 @@ def test_records_of_what_is_no_text_file_are_counted(tmp_path: Path) -> None:
         notices: list[str] = []
         path = str(tmp_path / name)
         read_columns([path], DataTable(train=path), ("text", "label"), notices.append)
-        assert notices[1].startswith(f"{name}: {count} records, columns text, label"), notices
+        records = "1 record" if count == 1 else f"{count} records"
+        assert notices[1].startswith(f"{name}: {records}, columns text, label"), notices
         assert not any("UTF-8" in one or " lines" in one for one in notices)
