@@ -24,6 +24,7 @@ from torch import Tensor
 from ..errors import TriptychWarning, UsageError
 from ..model.attention import Context
 from ..model.cache import TransformerState
+from ..model.experts import SparseFeedForward
 from ..model.interface import AnyModel
 from ..model.transformer import Transformer
 from .compiled_program import Program, ProgramKey, StepModule, build_program, contents
@@ -77,6 +78,11 @@ def compile_step(model: AnyModel, settings: DecodingSettings, folder: Path | Non
         )
         warnings.warn(message, TriptychWarning, stacklevel=2)
         return
+    if any(isinstance(block.feed_forward, SparseFeedForward) for block in model.decoder.each):
+        raise UsageError(
+            "decoding.compile works with dense feed-forward layers, and this model has experts. "
+            "Leave it out."
+        )
     if not can_compile():
         raise UsageError(
             f"decoding.compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is "

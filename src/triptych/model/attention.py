@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ from .ops.dropout import DropoutRng, dropout
 from .ops.onednn import PrepackedLinear
 from .ops.reference import plain_attention
 from .ops.rotary import Angles, rotate
+
+if TYPE_CHECKING:
+    from .experts import Routed
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Context:
     # added to scores of cached keys (R, H or 1, B / R, T or 1, C), one for each mask of the stack
     slot_biases: tuple[Tensor, ...] = ()
     layer: int = 0  # number of the block that runs
+    routed: list[Routed] | None = None  # collects what routers hand back for losses of their own
     weights: list[Tensor] | None = None  # collects attention weights (B, H, T, S) of each block
     weighs_memory: bool = False  # True: collect those of cross-attention, not of self-attention
     weighed_layers: list[int] | None = None  # None: all

@@ -11,6 +11,7 @@ from .attention import Attention, Context
 from .block_pattern import block_pattern
 from .config import StackConfig
 from .disentangled import RelativePositions
+from .experts import SparseFeedForward
 from .feed_forward import FeedForward
 from .masks import masked
 from .normalization import ResidualBranch, norm
@@ -39,7 +40,9 @@ class Block(nn.Module):
         self.self_attention_norm = ResidualBranch(config)
         self.cross_attention = None if memory_width is None else attention(config, memory_width)
         self.cross_attention_norm = None if memory_width is None else ResidualBranch(config)
-        self.feed_forward = FeedForward(config)
+        self.feed_forward = (
+            SparseFeedForward(config, is_causal) if config.experts else FeedForward(config)
+        )
         self.feed_forward_norm = ResidualBranch(config)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
@@ -54,7 +57,7 @@ class Block(nn.Module):
             y = self.cross_attention(branch.before(x), context, branch.residual(x, rng))
             x = branch(x, y, rng)
         branch = self.feed_forward_norm
-        y = self.feed_forward(branch.before(x), rng, branch.residual(x, rng))
+        y = self.feed_forward(branch.before(x), context, branch.residual(x, rng))
         return branch(x, y, rng)
 
     def memory_keys(self, memory: Tensor) -> Tensor:

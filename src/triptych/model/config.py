@@ -88,6 +88,19 @@ class StackConfig:
     # attention of an encoder to contents and to relative positions apart (He et al. 2021; DeBERTa
     # v3): {"buckets": 256, "farthest": 512} (`disentangled.py`)
     disentangled: dict[str, int] | None = None
+    # experts of the feed-forward layer, of which each token uses a few (Fedus et al. 2021)
+    experts: Annotated[int, Ge(0), Note("0: one dense layer")] | None = None
+    # experts that a token uses: 1 in Switch, which is the default; 2 in Mixtral
+    experts_per_token: Count | None = None
+    # tokens of a sequence that an expert takes; the others skip the layer. In training, and when
+    # an encoder reads (the published Switch models: 64)
+    expert_capacity: Count | None = None
+    # the same in training alone, as a multiple of an even share: 1.0 to 2.0 in Switch
+    expert_capacity_factor: Positive | None = None
+    # in training the router reads its input times uniform numbers from 1 - this to 1 + this
+    expert_jitter: Probability | None = None
+    # dropout inside experts, if it differs from inner_dropout (Switch, section 2.4: 0.4)
+    expert_dropout: Probability | None = None
     # values that blocks take in turn, by key: {"attention_window": [4096, "unset"]} (Gemma 2)
     by_block: dict[str, list[Any]] | None = None
 

@@ -30,6 +30,12 @@ SET_ONLY = (
     "attention_blocks",
     "attention_globals",
     "disentangled",
+    "experts",
+    "experts_per_token",
+    "expert_capacity",
+    "expert_capacity_factor",
+    "expert_jitter",
+    "expert_dropout",
 )
 # dials of which a causal form is not published
 ENCODER_ONLY = ("attention_blocks", "attention_globals", "disentangled")
@@ -45,6 +51,7 @@ BY_BLOCK = (
     "positions",
     "rotary_base",
     "rotary_scaling",
+    "experts",
 )
 
 
@@ -97,7 +104,7 @@ def misfit(stack: StackConfig) -> str | None:
         problem = _misfit(stack.of_block(layer))
         if problem is not None:
             return problem
-    return None
+    return _without_experts(stack)
 
 
 def pattern(stack: StackConfig) -> int:
@@ -120,6 +127,8 @@ def _is_valid(value: Any, key: str, kind: type) -> bool:
     if float in kinds and type(value) is int:
         value = float(value)
     is_number = type(value) in (int, float)
+    if key == "experts" and value == 0:  # a dense layer
+        return True
     return type(value) in kinds and (not is_number or (math.isfinite(value) and value > 0))
 
 
@@ -140,7 +149,19 @@ def _misfit(block: StackConfig) -> str | None:
             problem := scaling_problem(block.rotary_scaling, width)
         ):
             return problem
-    return _sparse_misfit(block, key_heads)
+    return _expert_misfit(block) or _sparse_misfit(block, key_heads)
+
+
+def _expert_misfit(block: StackConfig) -> str | None:
+    """Return why dials of experts do not fit, or None."""
+    chosen = block.experts_per_token or 1
+    if block.experts and chosen > block.experts:
+        return f"experts_per_token is {chosen}, but there are only {block.experts} experts"
+    if chosen > 1 and (block.expert_capacity or block.expert_capacity_factor):
+        return f"experts with a capacity need experts_per_token 1, not {chosen}"
+    if block.expert_capacity and block.expert_capacity_factor:
+        return "expert_capacity and expert_capacity_factor set the same; leave out one"
+    return None
 
 
 def _sparse_misfit(block: StackConfig, key_heads: int) -> str | None:
@@ -173,3 +194,12 @@ def _sparse_misfit(block: StackConfig, key_heads: int) -> str | None:
     ):
         return f"disentangled needs key_heads = heads and no {kind} positions"
     return None
+
+
+def _without_experts(stack: StackConfig) -> str | None:
+    """Return what is wrong if a setting of experts is given and no block has any."""
+    if any(stack.of_block(layer).experts for layer in range(pattern(stack))):
+        return None
+    names = [key for key in SET_ONLY if key.startswith("expert") and key != "experts"]
+    given = [key for key in names if getattr(stack, key) is not None]
+    return f"{given[0]} needs experts, and no block has any; give experts" if given else None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from .config import StackConfig
 from .linear import Linear
-from .ops.dropout import DropoutRng, dropout
+from .ops.dropout import dropout
+
+if TYPE_CHECKING:
+    from .attention import Context
 
 
 class FeedForward(nn.Module):
@@ -24,10 +29,10 @@ class FeedForward(nn.Module):
         self.activation = config.activation
         self.dropout = config.inner_dropout
 
-    def forward(self, x: Tensor, rng: DropoutRng | None, residual: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Context, residual: Tensor | None = None) -> Tensor:
         """Map x (N, D) -> (N, D), plus `residual` if that is given."""
         if self.gate is None:
             hidden = self.inner(x, self.activation)  # (N, F)
         else:
             hidden = self.gate(x, self.activation) * self.inner(x)
-        return self.output(dropout(hidden, self.dropout, rng), residual=residual)
+        return self.output(dropout(hidden, self.dropout, context.rng), residual=residual)

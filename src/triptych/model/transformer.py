@@ -19,6 +19,7 @@ from .cache import CrossKeys, Memory, TransformerState
 from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
 from .global_attention import global_counter
+from .experts import Routed
 from .interface import HeadInputs, Inputs
 from .layout import PackedLayout
 from .linear import Linear
@@ -60,6 +61,8 @@ class Transformer(nn.Module):
         self.prepacked_output: PrepackedLinear | None = None
         self.compiled: Any = None  # runs a whole step as one program (decoding/compiled.py)
         self.rng = DropoutRng()
+        # a list here collects what the routers of `forward` hand back (model/experts.py)
+        self.routed: list[Routed] | None = None
         self.initialize()
 
     @torch.no_grad()
@@ -95,7 +98,7 @@ class Transformer(nn.Module):
         """
         if unknown := sorted(of_heads.keys() - HeadInputs.__annotations__.keys()):
             raise TypeError(f"The model has no input {unknown[0]!r}.")
-        context = Context(rng=self.rng if self.training else None)
+        context = Context(rng=self.rng if self.training else None, routed=self.routed)
         if source is not None:
             assert source_lengths is not None, "source needs source_lengths"
             x = self.enter(True, source, source_lengths, context, segments)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from ..checking import check_instance, fields_of, fitted
 from ..errors import UsageError, unknown
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
+from ..runs.sizes import active_parameter_count as active_parameter_count
 from ..runs.sizes import parameter_count as parameter_count
 from . import bert, gpt, recurrent, transformer
 

@@ -24,6 +24,13 @@ def parameter_count(config: AnyConfig) -> int:
     return _recurrent(config) if isinstance(config, RecurrentConfig) else _transformer(config)
 
 
+def active_parameter_count(config: AnyConfig) -> int:
+    """Count the numbers that one token is computed with: of experts, only those that it uses."""
+    if isinstance(config, RecurrentConfig):
+        return parameter_count(config)
+    return parameter_count(config) - sum(map(_idle, config.stacks.values()))
+
+
 def layer_count(config: AnyConfig) -> int:
     """Count the blocks of all stacks."""
     stacks = () if isinstance(config, RecurrentConfig) else (config.encoder, config.decoder)
@@ -53,7 +60,9 @@ def bytes_needed(config: AnyConfig, a_weight: int = FLOAT_BYTES, tokens: int = 0
             default=0,
         )
     return (
-        a_weight * parameter_count(config) + LAYER_BYTES * layer_count(config) + 2 * tokens * widest
+        a_weight * parameter_count(config)
+        + LAYER_BYTES * (layer_count(config) + _expert_count(config))
+        + 2 * tokens * widest
     )
 
 
@@ -232,8 +241,7 @@ def _transformer(config: ModelConfig) -> int:
 def _stack(stack: StackConfig, memory_width: int | None) -> int:
     norm = stack.width * (1 + (stack.norm == "layer"))
     counts = [_block(stack.of_block(layer), memory_width) for layer in range(pattern(stack))]
-    whole, rest = divmod(stack.layers, len(counts))
-    blocks = whole * sum(counts) + sum(counts[:rest])
+    blocks = _over_blocks(stack, counts)
     table = (stack.max_positions if stack.positions == "learned" else 0) + stack.segments
     if stack.disentangled is not None:
         side = stack.disentangled.get("buckets", 0) or stack.disentangled["farthest"]
@@ -245,19 +253,49 @@ def _stack(stack: StackConfig, memory_width: int | None) -> int:
     return blocks + table * stack.width + relative + ends
 
 
+def _over_blocks(stack: StackConfig, counts: Sequence[int]) -> int:
+    """Add up counts of blocks that repeat."""
+    whole, rest = divmod(stack.layers, len(counts))
+    return whole * sum(counts) + sum(counts[:rest])
+
+
+def _expert_count(config: AnyConfig) -> int:
+    """Count the experts of all blocks."""
+    stacks = () if isinstance(config, RecurrentConfig) else config.stacks.values()
+    return sum(
+        _over_blocks(stack, [stack.of_block(layer).experts or 0 for layer in range(pattern(stack))])
+        for stack in stacks
+    )
+
+
+def _idle(stack: StackConfig) -> int:
+    """Count the weights of experts that a token does not use."""
+    blocks = [stack.of_block(layer) for layer in range(pattern(stack))]
+    idle = [
+        (one.experts - (one.experts_per_token or 1)) * _feed_forward(one) if one.experts else 0
+        for one in blocks
+    ]
+    return _over_blocks(stack, idle)
+
+
+def _feed_forward(dials: StackConfig) -> int:
+    """Count the weights of one feed-forward network, or of one expert."""
+    matrices = 3 if dials.gated else 2
+    bias = dials.bias if dials.feed_forward_bias is None else dials.feed_forward_bias
+    biases = (matrices - 1) * dials.inner_width + dials.width
+    return matrices * dials.width * dials.inner_width + bias * biases
+
+
 def _block(dials: StackConfig, memory_width: int | None) -> int:
     width, a_norm = dials.width, 1 + (dials.norm == "layer")  # numbers for each column
-    bias = dials.bias if dials.feed_forward_bias is None else dials.feed_forward_bias
     keys = dials.size_of_head * (dials.key_heads or dials.heads)
     queries = dials.size_of_head * dials.heads
     has_bias = dials.attention_biases or 4 * [dials.bias]
     biases = sum(
         size for size, has in zip((queries, keys, keys, width), has_bias, strict=True) if has
     )
-    matrices = 3 if dials.gated else 2
-    feed_forward = matrices * width * dials.inner_width + bias * (
-        (matrices - 1) * dials.inner_width + width
-    )
+    experts = dials.experts or 0
+    feed_forward = max(1, experts) * _feed_forward(dials) + experts * width  # and the router
     sizes = {"head": 2 * dials.size_of_head, "whole": queries + keys}  # of queries and keys
     parts = biases + sizes.get(dials.query_key_norm or "", 0) * a_norm
     norm = width * a_norm * (2 if dials.norm_placement == "both" else 1)

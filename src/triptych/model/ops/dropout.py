@@ -55,10 +55,9 @@ class DropoutRng:
             words = self._numpy.bit_generator.random_raw((count + 7) // 8)
             drawn = from_numpy(words.view(np.uint8))[:count].view(x.shape)
         else:
-            if self._torch is None or self._torch.device != device:
-                self._torch = torch.Generator(device).manual_seed(self._seed)
+            generator = self._generator(device)
             drawn = torch.randint(
-                0, 256, x.shape, dtype=torch.uint8, device=device, generator=self._torch
+                0, 256, x.shape, dtype=torch.uint8, device=device, generator=generator
             )
         if x.dtype == torch.bfloat16 and device.type == "cpu":
             bits = torch.tensor(factor, dtype=x.dtype).view(torch.int16).numpy()
@@ -66,6 +65,19 @@ class DropoutRng:
                 np.multiply((drawn.numpy() >= threshold).view(np.int8), bits, dtype=np.int16)
             ).view(x.dtype)
         return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(factor)
+
+    def uniforms(self, x: Tensor) -> Tensor:
+        """Draw numbers from 0 to below 1 in x's shape and on its device, in fp32."""
+        if x.device.type == "cpu":
+            return from_numpy(self._numpy.random(x.shape, dtype=np.float32))
+        generator = self._generator(x.device)
+        return torch.rand(x.shape, device=x.device, generator=generator)
+
+    def _generator(self, device: torch.device) -> torch.Generator:
+        """Return torch's generator of a device, made anew after each seed."""
+        if self._torch is None or self._torch.device != device:
+            self._torch = torch.Generator(device).manual_seed(self._seed)
+        return self._torch
 
 
 class _Dropout(torch.autograd.Function):
