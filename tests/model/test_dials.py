@@ -90,6 +90,18 @@ def test_dials_that_are_not_set_are_not_written() -> None:
             ]
         ),
         ({"first_position": 1024}, "past the table's 1024 rows"),
+        ({"by_block": {"experts": [0, -1]}}, "holds -1, which experts cannot be"),
+        ({"experts": 2, "experts_per_token": 3}, "there are only 2 experts"),
+        ({"experts_per_token": 2}, "experts_per_token needs experts, and no block has any"),
+        ({"expert_jitter": 0.1, "by_block": {"experts": [0, None]}}, "expert_jitter needs experts"),
+        (
+            {"experts": 4, "experts_per_token": 2, "expert_capacity": 3},
+            "experts with a capacity need experts_per_token 1, not 2",
+        ),
+        (
+            {"experts": 4, "expert_capacity": 3, "expert_capacity_factor": 1.0},
+            "set the same; leave out one",
+        ),
         ({"attention_biases": [True]}, "true or false four times"),
         ({"attention_biases": [True, True, True, None]}, "true or false four times"),
     ],

@@ -245,7 +245,20 @@ class Display:
             passed=clock(progress.seconds),
             left=left,
         )
-        return translated(words)
+        return translated(words) + self._of_experts(progress)
+
+    def _of_experts(self, progress: Progress) -> str:
+        """Say how unevenly experts are loaded: the least and the most loaded of all blocks."""
+        if progress.experts is None:
+            return ""
+        least, most, dropped = progress.experts
+        words = message(
+            "experts {least:.0%}-{most:.0%} of tokens, {dropped:.1%} dropped",
+            least=least,
+            most=most,
+            dropped=dropped,
+        )
+        return f"  {translated(words)}"
 
     def _say(self, words: str) -> None:
         if self.bar is not None:

@@ -69,7 +69,7 @@ class SparseFeedForward(nn.Module):
             if part.shape[0] or torch.is_grad_enabled()
         ]
         y = torch.cat([*outputs, torch.zeros_like(dropped)])  # (N * k, D)
-        y = move_rows(y, inverse, order).view(x.shape[0], self.chosen, -1)
+        y = move_rows(y, inverse, order).view(*chosen.shape, x.shape[1])
         y = (y * weights.to(y.dtype)[:, :, None]).sum(1)  # (N, D)
         return y if residual is None else residual + y
 

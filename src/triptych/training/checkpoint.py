@@ -31,6 +31,8 @@ class IntervalSums:
     tokens: int = 0
     seconds: float = 0.0
     sums: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    # sparse block -> tokens that chose each expert, and how many were dropped
+    loads: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     def add(
         self,
@@ -49,6 +51,12 @@ class IntervalSums:
         for name, (value, count) in sums.items():
             before = self.sums.get(name, [0.0, 0])
             self.sums[name] = [before[0] + value, before[1] + count]
+
+    def add_loads(self, loads: Mapping[str, list[int]]) -> None:
+        """Add the tokens of each expert of a step."""
+        for name, counts in loads.items():
+            before = self.loads.get(name, [0.0] * len(counts))
+            self.loads[name] = [old + new for old, new in zip(before, counts, strict=True)]
 
     def means(self) -> dict[str, float]:
         """Return the mean of each loss, beginning with the one that is minimised."""

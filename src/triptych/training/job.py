@@ -72,6 +72,8 @@ class Progress:
     loss: float | None = None  # a step's training loss, nats per target token, smoothing included
     learning_rate: float | None = None
     gradient_norm: float | None = None
+    # sparse models: least and largest share of tokens of an expert, and share of dropped tokens
+    experts: tuple[float, float, float] | None = None
     tokens: int = 0  # source and target tokens of this step; of the whole run where it is finished
     scores: dict[str, float] = field(default_factory=dict[str, float])  # a validation's
     best: bool = False  # this validation beats those before

@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,11 @@ from ..model.heads.tokens import output_of
 from ..model.interface import AnyNetwork
 from ..model.typed import backward, to_floats
 from ..tasks.distillation import COSINE
+from ..tasks.task import Losses
 from .distributed import World
 from .guards import FirstBadModule, is_finite, is_out_of_memory
 from .job import Job
+from .routers import Routers, routers_of
 
 NumberedPieces = list[tuple[int, list[Encoded]]]  # micro-batches by their number in the run
 
@@ -45,6 +47,8 @@ class Gradient:
     loss: float  # to minimise: each weighted sum divided by its count
     sums: dict[str, tuple[float, int]]  # loss name -> (sum, count)
     tokens: int
+    # sparse block -> tokens that chose each expert, and how many were dropped
+    loads: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
 
 @dataclass
@@ -58,6 +62,9 @@ class Stepper:
     token_limit: int | None = None
     notices: list[str] = field(default_factory=list[str])
     _running: MicroBatch | None = None
+
+    def __post_init__(self) -> None:
+        self.routers: Routers | None = routers_of(self.job.model, self.job.settings)
 
     def gradient(self, step: int, pieces: NumberedPieces) -> Gradient:
         """Put the step's gradient on the parameters.
@@ -104,6 +111,10 @@ class Stepper:
         for part in parts:
             own.update(part.batch.counts)  # adding Counters would drop zeros
         counts = self.world.sum_counts(dict(own))
+        routers, first = self.routers, None
+        if routers is not None:
+            first = self._routed(parts, routers)
+            counts |= routers.counts
         sums: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
         for parameter in self.parameters.values():
@@ -111,7 +122,10 @@ class Stepper:
         for part in parts:
             self._running = part
             total = None
-            for name, (value, _, weight) in self._losses(part).items():
+            losses = first or self._losses(part)
+            if routers is not None:
+                losses = {**losses, **routers.losses()}
+            for name, (value, _, weight) in losses.items():
                 weights[name] = weight
                 sums[name] = sums.get(name, 0.0) + value.detach().double()
                 if weight:
@@ -121,17 +135,40 @@ class Stepper:
             backward(total)
         return sums, counts, weights
 
-    def _losses(self, part: MicroBatch) -> dict[str, tuple[Tensor, int, float]]:
+    def _routed(self, parts: list[MicroBatch], routers: Routers) -> Losses | None:
+        """Count the tokens of each expert over the whole step.
+
+        Returns:
+            The task's losses of the only micro-batch of this process, None if there are several.
+        """
+        losses: Losses | None = None
+        for part in parts:
+            self._running = part
+            if len(parts) == 1:
+                losses = self._losses(part)
+            else:
+                with torch.no_grad():
+                    self._output(part)
+            routers.count()
+        routers.share(self.world)
+        return losses
+
+    def _losses(self, part: MicroBatch) -> Losses:
+        return self.job.task.loss(self._output(part), part.batch)
+
+    def _output(self, part: MicroBatch) -> Any:
+        """Compute what the task's loss reads; routers collect what they hand back."""
         job = self.job
         model = cast(AnyNetwork, job.model)
         model.reseed(part.seed)
+        if self.routers is not None:
+            self.routers.begin()
         inputs = {name: tensor.to(self.device) for name, tensor in part.batch.inputs.items()}
         if self.device.type != "cpu":
             part.batch.targets = {
                 name: tensor.to(self.device) for name, tensor in part.batch.targets.items()
             }
-        output = output_of(model, job.head, inputs)
-        return job.task.loss(output, part.batch)
+        return output_of(model, job.head, inputs)
 
     def _reduce(
         self,
@@ -148,7 +185,8 @@ class Stepper:
             for name, value in zip(names, to_floats(together), strict=True)
         }
         loss = sum(weights[name] * value / max(1, count) for name, (value, count) in named.items())
-        return Gradient(loss, named, counts["input_tokens"])
+        loads = {} if self.routers is None else self.routers.loads
+        return Gradient(loss, named, counts["input_tokens"], loads)
 
     def _shrink(self, step: int) -> None:
         part, self._running = self._running, None

@@ -36,6 +36,7 @@ from .job import Event, Job, Progress
 from .optimizer import Optimizers, clip, gradient_norm
 from .precision import choose_device, choose_precision
 from .refusals import named_weights
+from .routers import ExpertLoad
 from .schedule import fraction_done, rate
 from .settings import better
 from .step import Stepper
@@ -222,6 +223,7 @@ class Loop:
         state.fraction = self._fraction(number)
         state.epoch = round(float(self.job.batches.epoch), 6)
         state.interval.add(gradient.loss, gradient.sums, gradient.tokens, norm, learning_rate)
+        state.interval.add_loads(gradient.loads)
         state.interval.seconds += time.monotonic() - began
         return self._event(
             "step",
@@ -229,6 +231,7 @@ class Loop:
             learning_rate=learning_rate,
             gradient_norm=norm,
             tokens=gradient.tokens,
+            experts=ExpertLoad.of(gradient.loads).range if gradient.loads else None,
         )
 
     def _finish(self) -> Progress:
@@ -268,6 +271,7 @@ class Loop:
                 "step": state.step,
                 "split": "train",
                 **interval.means(),
+                **_of_experts(interval.loads),
                 "learning_rate": interval.learning_rate,
                 "gradient_norm": interval.norm / interval.steps,
                 "tokens": state.tokens,
@@ -374,3 +378,11 @@ class Loop:
             event, self.state.step, self.state.fraction, self._seconds(), self.state.epoch
         )
         return replace(progress, **more)
+
+
+def _of_experts(loads: dict[str, list[float]]) -> dict[str, object]:
+    """Return what a line of metrics says of experts: nothing for a dense model."""
+    if not loads:
+        return {}
+    load = ExpertLoad.of(loads)
+    return {"dropped": load.range[2], "experts": load.shares, "experts_dropped": load.dropped}
