@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from triptych.model.lora import adapt
 from triptych.model.ops.dropout import DropoutRng
 from triptych.model.ops.onednn import can_prepack, prepack
 from triptych.model.transformer import Transformer
+from triptych.presets import PRESETS
 from triptych.runs.sizes import active_parameter_count, parameter_count
 
 LENGTHS = [5, 1, 9, 6]
@@ -190,10 +192,10 @@ def transformers() -> Any:
 
 
 @torch.no_grad()
-def shaken(model: Any) -> Any:
+def shaken(model: Any, std: float = 0.3) -> Any:
     torch.manual_seed(1)
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, mean=0.1, std=0.3)
+        torch.nn.init.normal_(parameter, mean=0.1, std=std)
     return model.eval()
 
 
@@ -277,3 +279,73 @@ def test_a_sparse_layer_is_that_of_switch(transformers: Any, capacity: int) -> N
         found = ours(x, seen)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert seen.routed and (int(seen.routed[0].dropped) > 0) == (capacity == 2)
+
+
+SWITCH_NAMES = {
+    "self_attention.": "layer.0.SelfAttention.",
+    "self_attention_norm.before.": "layer.0.layer_norm.",
+    "cross_attention.": "layer.1.EncDecAttention.",
+    "cross_attention_norm.before.": "layer.1.layer_norm.",
+    "query.": "q.",
+    "key.": "k.",
+    "value.": "v.",
+}
+
+
+def of_switch(name: str) -> str:
+    """Return their name of one of ours."""
+    side, _, rest = name.partition(".")
+    if side == "embedding":
+        return "shared.weight"
+    if rest == "position_bias.weight":
+        return f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+    if rest == "final_norm.weight":
+        return f"{side}.final_layer_norm.weight"
+    mlp = f"layer.{1 if side == 'encoder' else 2}."
+    if ".feed_forward" in rest:
+        for ours, other in {
+            "feed_forward_norm.before.": mlp + "layer_norm.",
+            "feed_forward.": mlp + "mlp.",
+            "router.": "router.classifier.",
+            "experts.": "experts.expert_",
+            "inner.": "wi.",
+            "output.": "wo.",
+        }.items():
+            rest = rest.replace(ours, other)
+    for ours, other in SWITCH_NAMES.items():
+        rest = rest.replace(ours, other)
+    return (
+        f"{side}.{rest.replace('blocks.', 'block.').replace('Attention.output.', 'Attention.o.')}"
+    )
+
+
+def test_switch_is_that_of_transformers(transformers: Any) -> None:
+    config = transformers.SwitchTransformersConfig(
+        num_layers=4, num_decoder_layers=4, d_model=16, d_kv=6, d_ff=24, num_heads=4, num_experts=4,
+        vocab_size=30, num_sparse_encoder_layers=2, num_sparse_decoder_layers=2,
+    )  # fmt: skip
+    theirs = shaken(transformers.SwitchTransformersForConditionalGeneration(config), 0.6)
+    preset = PRESETS["switch-base-8"]
+    small = {"layers": 4, "width": 16, "heads": 4, "head_width": 6, "inner_width": 24,
+             "by_block": {"experts": [0, 4]}}  # fmt: skip
+    assert preset.encoder and preset.encoder == preset.decoder
+    stack = dataclasses.replace(preset.encoder, **small)
+    ours = Transformer(dataclasses.replace(
+        preset, encoder=stack, decoder=stack, vocabulary_size=30, output_scale=16**-0.5
+    )).eval()  # fmt: skip
+    tensors = theirs.state_dict()
+    ours.load_state_dict({name: tensors[of_switch(name)] for name in ours.state_dict()})
+    assert parameter_count(ours.config) == sum(one.numel() for one in theirs.parameters())
+    source, target = PackedLayout(torch.tensor([7, 2, 4])), PackedLayout(torch.tensor([3, 5, 4]))
+    generator = torch.Generator().manual_seed(2)
+    read, written = (torch.randint(0, 30, (3, size), generator=generator) for size in (7, 5))
+    with torch.no_grad():
+        expected = theirs(read, source.real.long(), decoder_input_ids=written).logits
+        states = ours(
+            source=source.pack(read), source_lengths=source.lengths,
+            target=target.pack(written), target_lengths=target.lengths,
+        )  # fmt: skip
+        found = ours.project(states)
+    expected = target.pack(expected)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

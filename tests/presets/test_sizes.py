@@ -10,8 +10,10 @@ import torch
 
 from triptych.errors import UsageError
 from triptych.model.build import build
-from triptych.model.config import ModelConfig, RecurrentConfig
-from triptych.presets import PRESETS, configure, parameter_count
+from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
+from triptych.presets import PRESETS, active_parameter_count, configure, parameter_count
+from triptych.presets.estimate import size_of
+from triptych.runs.sizes import bytes_needed
 
 SHARED_2017 = 37_000  # Vaswani et al. 2017, section 5.1
 
@@ -57,6 +59,8 @@ def test_base_and_big_to_the_last_number() -> None:
         ("gpt2-large", 50_257, 774_030_080),
         ("gpt2-xl", 50_257, 1_557_611_200),
         ("llama-7b", 32_000, 6_738_415_616),
+        ("mixtral-8x7b", 32_000, 46_702_792_704),
+        ("switch-base-8", 32_128, 619_339_008),
     ],
 )
 def test_the_published_sizes(name: str, vocabulary: int, parameters: int) -> None:
@@ -64,6 +68,30 @@ def test_the_published_sizes(name: str, vocabulary: int, parameters: int) -> Non
         parameter_count(dataclasses.replace(PRESETS[name], vocabulary_size=vocabulary))
         == parameters
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "vocabulary", "active"),
+    [  # Jiang et al. 2024: 13 B; Switch: as many as T5's base size, and 12 routers
+        ("mixtral-8x7b", 32_000, 12_879_925_248),
+        ("switch-base-8", 32_128, 222_903_552 + 12 * 8 * 768),
+    ],
+)
+def test_the_parameters_of_a_token(name: str, vocabulary: int, active: int) -> None:
+    config = dataclasses.replace(PRESETS[name], vocabulary_size=vocabulary)
+    assert active_parameter_count(config) == active
+    assert f"{active:,} parameters used by each token" in size_of(config)
+    assert "of 8 experts a token" in size_of(config)
+    dense = dataclasses.replace(PRESETS["gpt2"], vocabulary_size=vocabulary)
+    assert active_parameter_count(dense) == parameter_count(dense)
+    assert "expert" not in size_of(dense)
+
+
+def test_experts_are_counted_before_they_are_built() -> None:
+    """Each is Python objects too, so many tiny ones need more memory than their weights."""
+    stack = StackConfig(layers=1, width=2, heads=1, inner_width=1, experts=10**9)
+    config = ModelConfig(decoder=stack, vocabulary_size=5)
+    assert bytes_needed(config) > 4e13 > 1e3 * 4 * parameter_count(config) / 1e3
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -12,12 +12,13 @@ from ..errors import UsageError, unknown
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
 from ..runs.sizes import active_parameter_count as active_parameter_count
 from ..runs.sizes import parameter_count as parameter_count
-from . import bert, gpt, recurrent, transformer
+from . import bert, gpt, recurrent, sparse, transformer
 
 PRESETS: dict[str, AnyConfig] = {
     **transformer.PRESETS,
     **bert.PRESETS,
     **gpt.PRESETS,
+    **sparse.PRESETS,
     **recurrent.PRESETS,
 }
 

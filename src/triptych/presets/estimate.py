@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..messages import Message, clauses, message
-from ..model.config import ModelConfig, RecurrentConfig
-from . import parameter_count
+from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from ..model.dials import pattern
+from . import active_parameter_count, parameter_count
 
 # Peaks on two cores (glibc, 2026-11-21): 1.6 GB for 1.3 M parameters, 2.6 GB for 5.2 M, both with
 # 4,096 tokens a micro-batch. Most of it is a heap that grows under batches of many sizes, so the
@@ -26,8 +27,9 @@ def size_of(config: ModelConfig | RecurrentConfig) -> str:
             if config.attention
             else message("no attention"),
         )
-    return clauses(
-        message(
+    stacks: list[Message] = []
+    for side, stack in config.stacks.items():
+        sizes = message(
             "{side} {layers} layers, width {width}, {heads} heads, inner {inner}",
             side=Message(side),
             layers=stack.layers,
@@ -35,7 +37,23 @@ def size_of(config: ModelConfig | RecurrentConfig) -> str:
             heads=stack.heads,
             inner=stack.inner_width,
         )
-        for side, stack in config.stacks.items()
+        stacks += [one for one in (sizes, _experts_of(stack)) if one is not None]
+    active = active_parameter_count(config)
+    if active < parameter_count(config):
+        stacks.append(message("{active:,} parameters used by each token", active=active))
+    return clauses(stacks)
+
+
+def _experts_of(stack: StackConfig) -> Message | None:
+    """Say how many experts the sparse blocks of a stack have; None if it is dense."""
+    blocks = [stack.of_block(layer) for layer in range(pattern(stack))]
+    sparse = [one.experts for one in blocks if one.experts]
+    if not sparse:
+        return None
+    return message(
+        "{chosen} of {experts} experts a token",
+        chosen=stack.experts_per_token or 1,
+        experts=max(sparse),
     )
 
 
@@ -65,7 +83,11 @@ def _bytes_a_token(config: ModelConfig | RecurrentConfig) -> float:
         return 60.0 * config.width + 8.0 * config.embedding_width + vocabulary / 2
     each = [
         stack.layers
-        * (26.0 * stack.width + 7.0 * stack.inner_width * (1 + stack.gated) + 200.0 * stack.heads)
+        * (
+            26.0 * stack.width
+            + 7.0 * stack.inner_width * (1 + stack.gated) * (stack.experts_per_token or 1)
+            + 200.0 * stack.heads
+        )
         for stack in (config.encoder, config.decoder)
         if stack is not None
     ]
