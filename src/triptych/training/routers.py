@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BALANCE, Z = "balance", "router_z"
+WEIGHTS = {BALANCE: 0.01, Z: 0.001}  # as published
 SUFFIX = ".feed_forward"
 
 
@@ -112,7 +113,9 @@ def routers_of(model: nn.Module, settings: TrainingSettings) -> Routers | None:
         for name, module in named_modules(model)
         if isinstance(module, SparseFeedForward)
     ]
-    weights = {BALANCE: settings.balance_weight, Z: settings.router_z_weight}
+    given = {BALANCE: settings.balance_weight, Z: settings.router_z_weight}
+    # What is not given is not written into a recipe, so those of dense models do not change.
+    weights = {key: WEIGHTS[key] if value is None else value for key, value in given.items()}
     return Routers(model, names, weights) if names else None
 
 

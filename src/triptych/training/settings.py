@@ -88,10 +88,12 @@ class TrainingSettings:
     distill_weight: NotNegative = 2.5
     # weight of the cosine loss to the teacher's last states (1 to 2 in DistilBERT); 0: none
     cosine_weight: NotNegative = 0.5
-    # sparse models: weight of each sparse block's balance loss (Fedus et al. 2021, section 2.2)
-    balance_weight: NotNegative = 0.01
-    # sparse models: weight of each router's z-loss (Zoph et al. 2022, section 3.2)
-    router_z_weight: NotNegative = 0.001
+    # sparse models: weight of each sparse block's balance loss; not given: 0.01 (Fedus et al. 2021,
+    # section 2.2)
+    balance_weight: NotNegative | None = None
+    # sparse models: weight of each router's z-loss; not given: 0.001 (Zoph et al. 2022, section
+    # 3.2)
+    router_z_weight: NotNegative | None = None
     clip_norm: Positive | None = 1.0  # the largest norm of the gradient of one step
     # decay per step of averaged weights, e.g. 0.999, which are then validated and kept; 0: none
     average: Probability = 0.0
