@@ -29,7 +29,7 @@ WARM_UP = 5  # pairs of steps whose times do not count
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="a new folder for both runs")
     parser.add_argument("--set", default="wikitext-2", help="a set of language modelling")
     parser.add_argument("--steps", type=int, default=2000)

@@ -9,6 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from triptych.decoding.compiled import compile_step
+from triptych.decoding.settings import DecodingSettings
+from triptych.errors import UsageError
+from triptych.interchange.families import FAMILIES
 from triptych.model.attention import Context
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.experts import SparseFeedForward
@@ -349,3 +353,31 @@ def test_switch_is_that_of_transformers(transformers: Any) -> None:
     expected = target.pack(expected)
     assert expected.std() > 0.1
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+# What is refused ----------------------------------------------------------------------------------
+
+
+def test_a_compiled_step_is_refused() -> None:
+    stack = StackConfig(layers=1, width=16, heads=2, inner_width=24, experts=2)
+    model = Transformer(ModelConfig(decoder=stack, vocabulary_size=30)).eval()
+    with pytest.raises(UsageError, match="this model has experts"):
+        compile_step(model, DecodingSettings(compile=True))
+
+
+@pytest.mark.parametrize("dials", [{"experts": 4}, {"by_block": {"experts": [0, 4]}}])
+@pytest.mark.parametrize("name", ["llama-small", "decoder-small", "bert-base", "transformer-base"])
+def test_no_format_takes_experts_unseen(name: str, dials: dict[str, Any]) -> None:
+    dense = PRESETS[name]
+    assert isinstance(dense, ModelConfig)
+    stacks = {side: dataclasses.replace(stack, **dials) for side, stack in dense.stacks.items()}
+    sparse = dataclasses.replace(dense, **stacks)  # type: ignore[arg-type]
+    able = [one for one in FAMILIES if one.architecture == dense.architecture]
+    assert able
+    for family in able:
+        whys = family.refusals(sparse)
+        assert (
+            "mixtral" in family.kinds
+            or "switch_transformers" in family.kinds
+            or any("experts" in why or "by_block" in why for why in whys)
+        ), family.kinds
