@@ -81,6 +81,9 @@ class Stack(nn.Module):
             Block(config.of_block(layer), is_causal, memory_width, attention)
             for layer in range(config.layers)
         )
+        # the block that computes selected rows alone; experts drop tokens by all that come before
+        is_sparse = isinstance(self.each[-1].feed_forward, SparseFeedForward)
+        self.selecting = None if is_sparse else config.layers - 1
         self.final_norm = nn.Identity() if config.norm_placement == "post" else norm(config)
         self.position_bias = position_bias(config, is_causal)
         self.relative = RelativePositions(config) if config.disentangled else None
@@ -119,7 +122,9 @@ class Stack(nn.Module):
             assert context.layout is not None, "packed rows have a layout"
             context.relative = self.relative(context.layout.grid, context.layout.grid)
         for context.layer, block in enumerate(self.blocks):
-            if selected_rows is not None and context.layer == len(self.blocks) - 1:
+            if selected_rows is not None and context.layer == self.selecting:
                 context = dataclasses.replace(context, selected_rows=selected_rows)
             x = block(x, context)
+        if selected_rows is not None and self.selecting is None:
+            x = x.index_select(0, selected_rows)
         return self.final_norm(x)

@@ -101,9 +101,7 @@ class SparseFeedForward(nn.Module):
         """Replace the expert of each token (N, 1) that comes too late by E."""
         if (layout := context.layout) is None:  # decoding
             return chosen
-        sequence, selected = layout.sequence, context.selected_rows
-        if selected is not None:
-            sequence = sequence[selected]
+        sequence = layout.sequence
         expert = chosen[:, 0]
         place = expert * layout.count + sequence
         order = place.argsort(stable=True)

@@ -18,8 +18,8 @@ from .block import Stack
 from .cache import CrossKeys, Memory, TransformerState
 from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
-from .global_attention import global_counter
 from .experts import Routed
+from .global_attention import global_counter
 from .interface import HeadInputs, Inputs
 from .layout import PackedLayout
 from .linear import Linear
