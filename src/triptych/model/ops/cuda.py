@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..layout import PackedLayout
 from ..masks import CAUSAL, FULL, Mask, allowed, shifted
+from . import cpu
 from .dropout import DropoutRng
 
 # The first that supports the arguments is used: flash needs half precision and no explicit mask.
@@ -34,6 +35,9 @@ def attention(
     rng: DropoutRng | None = None,
 ) -> Tensor:
     """Compute attention with torch's fused kernels; see `ops.attention.PackedAttention`."""
+    if mask.blocks is not None:  # no fused kernel has such a pattern; not run on a GPU yet
+        given = query, keys, heads, queries, key_layout, mask, bias, scale, probability, rng
+        return cpu.attention(*given)
     # (B, T, H, E), (B, S, K, E), (B, S, K, E)
     if keys is None:
         key_heads = (query.shape[1] - heads) // 2
