@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from published import Published, Rules
+import torch
+from published import Change, Published, Rules
+from torch import Tensor
 
 from triptych.model.config import ModelConfig, StackConfig
 
@@ -127,6 +129,32 @@ def pair(model: dict[str, Any] | None = None, **dials: Any) -> ModelConfig:
     return ModelConfig(encoder=stack, decoder=stack, vocabulary_size=50, **(model or {}))
 
 
+def plus_one(weight: Tensor) -> Tensor:
+    """Return the weight of a norm that is stored as the difference from 1."""
+    return weight + 1
+
+
+def part(number: int, count: int) -> Change:
+    """Return one of the joined matrices or biases."""
+    return lambda x: x.chunk(count)[number]
+
+
+def of_each_head(number: int, heads: int) -> Change:
+    """Return queries, keys or values of a matrix that holds all three of each head in turn."""
+    return lambda x: x.unflatten(0, (heads, 3, -1))[:, number].flatten(0, 1)
+
+
+def halves(heads: int, rotated: int) -> Change:
+    """Return rows of queries or keys whose rotated pairs are neighbours, as halves."""
+
+    def change(x: Tensor) -> Tensor:
+        each = x.unflatten(0, (heads, -1))
+        turned = each[:, :rotated].unflatten(1, (-1, 2)).transpose(1, 2).flatten(1, 2)
+        return torch.cat((turned, each[:, rotated:]), 1).flatten(0, 1)
+
+    return change
+
+
 def llama(scaling: dict[str, Any], rotary_base: float = 10000.0, **more: Any) -> Published:
     """Return a Llama with a scaling of its rotary positions."""
     values = {**LLAMA_SIZES, "rms_norm_eps": 1e-6, "rope_theta": rotary_base, **more}
@@ -211,7 +239,263 @@ DECODERS = {
         OF_LLAMA | BRANCH,
     ),
 }
-ENCODERS: dict[str, Published] = {}
+GEMMA = {
+    **LLAMA_SIZES,
+    "head_dim": 10,
+    "query_pre_attn_scalar": 7,
+    "sliding_window": 4,
+    "pad_token_id": 0,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "rms_norm_eps": 1e-6,
+}
+OF_GEMMA: dict[str, Any] = {
+    "tied": True,
+    "model": {"embedding_scale": True},
+    "head_width": 10,
+    "norm_placement": "both",
+    "attention_scale": 7**-0.5,
+    "activation": "gelu_tanh",
+}
+BOTH: Rules = {
+    "self_attention_norm.before": "input_layernorm",
+    "self_attention_norm.branch": "post_attention_layernorm",
+    "feed_forward_norm.before": "pre_feedforward_layernorm",
+    "feed_forward_norm.branch": "post_feedforward_layernorm",
+}
+LAYER_NORM: dict[str, Any] = {
+    "norm": "layer",
+    "norm_epsilon": 1e-5,
+    "gated": False,
+    "bias": True,
+    "key_heads": None,
+}
+DECODERS |= {
+    "gemma2": Published(
+        "Gemma2ForCausalLM",
+        {**GEMMA, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+        decoder(
+            **{**OF_GEMMA, "model": {"embedding_scale": True, "logit_softcap": 3.0}},
+            attention_softcap=2.0,
+            by_block={"attention_window": [4, None]},
+        ),
+        OF_LLAMA | BOTH,
+        {"norm": plus_one},
+    ),
+    "gemma3": Published(
+        "Gemma3ForCausalLM",
+        {
+            **GEMMA,
+            "num_hidden_layers": 3,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+            "rope_parameters": {
+                "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+                "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0},
+            },
+        },
+        decoder(
+            **OF_GEMMA,
+            layers=3,
+            query_key_norm="head",
+            by_block={
+                "attention_window": [4, None],
+                "rotary_base": [100.0, 5000.0],
+                "rotary_scaling": [None, {"rope_type": "linear", "factor": 8.0}],
+            },
+        ),
+        OF_LLAMA | BOTH,
+        {"norm": plus_one},
+        config_kind="Gemma3Text",
+    ),
+    "neox": Published(
+        "GPTNeoXForCausalLM",
+        {**LLAMA_SIZES, "hidden_size": 32, "rotary_pct": 0.5, "hidden_act": "gelu"},
+        decoder(
+            **{**LAYER_NORM, "width": 32},
+            parallel="two_norms",
+            rotary_share=0.5,
+            activation="gelu",
+        ),
+        {
+            "decoder.": "gpt_neox.",
+            "blocks.": "layers.",
+            **{f"self_attention.{one}": "attention.query_key_value" for one in ("query", "key")},
+            "self_attention.value": "attention.query_key_value",
+            "self_attention.output": "attention.dense",
+            "feed_forward.inner": "mlp.dense_h_to_4h",
+            "feed_forward.output": "mlp.dense_4h_to_h",
+            "final_norm": "final_layer_norm",
+            "embedding.weight": "gpt_neox.embed_in.weight",
+            "output.weight": "lm_head.weight",
+            **PRE,
+        },
+        {
+            f"self_attention.{one}.": of_each_head(number, 4)
+            for number, one in enumerate(("query", "key", "value"))
+        },
+    ),
+    "gptj": Published(
+        "GPTJForCausalLM",
+        {**{"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 36}, "rotary_dim": 4},
+        decoder(
+            **{**LAYER_NORM, "bias": False},
+            model={"output_bias": True},
+            width=32,
+            feed_forward_bias=True,
+            parallel="one_norm",
+            rotary_share=0.5,
+            activation="gelu_tanh",
+        ),
+        {
+            "decoder.": "transformer.",
+            "blocks.": "h.",
+            "self_attention_norm.before": "ln_1",
+            "self_attention.query": "attn.q_proj",
+            "self_attention.key": "attn.k_proj",
+            "self_attention.value": "attn.v_proj",
+            "self_attention.output": "attn.out_proj",
+            "feed_forward.inner": "mlp.fc_in",
+            "feed_forward.output": "mlp.fc_out",
+            "final_norm": "ln_f",
+            "embedding.weight": "transformer.wte.weight",
+            "output.weight": "lm_head.weight",
+            "output_bias": "lm_head.bias",
+        },
+        {"self_attention.query": halves(4, 4), "self_attention.key": halves(4, 4)},
+    ),
+    "opt-350m": Published(
+        "OPTForCausalLM",
+        {
+            **{"hidden_size": 16, "ffn_dim": 32, "num_hidden_layers": 2},
+            **{"num_attention_heads": 2, "max_position_embeddings": 24},
+            **{"word_embed_proj_dim": 8, "do_layer_norm_before": False},
+        },
+        ModelConfig(
+            decoder=StackConfig(**BART, positions="learned", max_positions=26, first_position=2),
+            vocabulary_size=50,
+            embedding_scale=False,
+            embedding_width=8,
+            embedding_projection="tokens",
+        ),
+        {
+            **{one: name for one, name in OF_BART.items() if one != "embedding.weight"},
+            "decoder_entrance.positions": "model.decoder.embed_positions",
+            "decoder_entrance.projection": "model.decoder.project_in",
+            "output_reduction": "model.decoder.project_out",
+            "embedding.weight": "model.decoder.embed_tokens.weight",
+        },
+    ),
+}
+BERT: dict[str, Any] = {
+    **{"layers": 3, "width": 24, "heads": 4, "inner_width": 36, "norm_epsilon": 1e-12},
+    **{"positions": "learned", "max_positions": 20, "segments": 2, "embedding_norm": True},
+    **{"activation": "gelu", "dropout": 0.0},
+}
+BERT_SIZES = {
+    **{"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4},
+    **{"intermediate_size": 36, "max_position_embeddings": 20, "embedding_size": 10},
+}
+OF_BERT: Rules = {
+    "encoder_entrance.positions": "embeddings.position_embeddings",
+    "encoder_entrance.segments": "embeddings.token_type_embeddings",
+    "encoder_entrance.norm": "embeddings.LayerNorm",
+    "embedding.weight": "embeddings.word_embeddings.weight",
+}
+ENCODERS = {
+    "modernbert": Published(
+        "ModernBertModel",
+        {
+            **{one: LLAMA_SIZES[one] for one in ("hidden_size", "num_attention_heads")},
+            **{"intermediate_size": 36, "num_hidden_layers": 4, "local_attention": 8},
+            **{"max_position_embeddings": 64, "pad_token_id": 0},
+        },
+        ModelConfig(
+            encoder=StackConfig(
+                layers=4,
+                width=24,
+                heads=4,
+                inner_width=36,
+                norm_placement="pre",
+                bias=False,
+                gated=True,
+                activation="gelu",
+                positions="rotary",
+                norm_bias=False,
+                first_norm=False,
+                embedding_norm=True,
+                dropout=0.0,
+                by_block={
+                    "attention_window": [None, 8, 8],
+                    "rotary_base": [160000.0, 10000.0, 10000.0],
+                },
+            ),
+            vocabulary_size=50,
+            embedding_scale=False,
+        ),
+        {
+            "encoder.": "",
+            "blocks.": "layers.",
+            "self_attention_norm.before": "attn_norm",
+            "feed_forward_norm.before": "mlp_norm",
+            **{f"self_attention.{one}": "attn.Wqkv" for one in ("query", "key", "value")},
+            "self_attention.output": "attn.Wo",
+            **{f"feed_forward.{one}": "mlp.Wi" for one in ("inner", "gate")},
+            "feed_forward.output": "mlp.Wo",
+            "encoder_entrance.norm": "embeddings.norm",
+            "embedding.weight": "embeddings.tok_embeddings.weight",
+        },
+        {
+            **{
+                f"self_attention.{one}.": part(number, 3)
+                for number, one in enumerate(("query", "key", "value"))
+            },
+            "feed_forward.gate": part(0, 2),
+            "feed_forward.inner": part(1, 2),
+        },
+    ),
+    "albert": Published(
+        "AlbertModel",
+        {**BERT_SIZES, "hidden_act": "gelu"},
+        ModelConfig(
+            encoder=StackConfig(**BERT, shared_layers=True),
+            vocabulary_size=50,
+            embedding_scale=False,
+            embedding_width=10,
+        ),
+        {
+            **OF_BERT,
+            "encoder_entrance.projection": "encoder.embedding_hidden_mapping_in",
+            "blocks.0.": "albert_layer_groups.0.albert_layers.0.",
+            "self_attention_norm.after": "attention.LayerNorm",
+            "self_attention.output": "attention.dense",
+            "self_attention.": "attention.",
+            "feed_forward_norm.after": "full_layer_layer_norm",
+            "feed_forward.inner": "ffn",
+            "feed_forward.output": "ffn_output",
+        },
+        unused=("pooler",),
+    ),
+    "electra-small": Published(
+        "ElectraModel",
+        BERT_SIZES,
+        ModelConfig(
+            encoder=StackConfig(**BERT),
+            vocabulary_size=50,
+            embedding_scale=False,
+            embedding_width=10,
+        ),
+        {
+            **OF_BERT,
+            "encoder_entrance.projection": "embeddings_project",
+            "blocks.": "layer.",
+            "self_attention_norm.after": "attention.output.LayerNorm",
+            "self_attention.output": "attention.output.dense",
+            "self_attention.": "attention.self.",
+            "feed_forward_norm.after": "output.LayerNorm",
+            "feed_forward.inner": "intermediate.dense",
+            "feed_forward.output": "output.dense",
+        },
+    ),
+}
 PAIRS = {
     "marian": Published(
         "MarianMTModel",

@@ -89,6 +89,9 @@ def test_dials_that_are_not_set_are_not_written() -> None:
                 (LONGROPE, "needs factor or attention_factor"),
             ]
         ),
+        ({"parallel": "one_norm"}, "parallel needs norm_placement 'pre', not 'post'"),
+        ({"first_norm": False}, "has no norm that first_norm could leave out"),
+        ({"shared_layers": True, "by_block": {"gated": [True]}}, "makes all blocks one"),
         ({"first_position": 1024}, "past the table's 1024 rows"),
         ({"by_block": {"experts": [0, -1]}}, "holds -1, which experts cannot be"),
         ({"experts": 2, "experts_per_token": 3}, "there are only 2 experts"),
@@ -116,6 +119,23 @@ def test_a_hostile_pattern_costs_no_time() -> None:
     stack = StackConfig(layers=1 << 60, by_block=long)
     assert "begin together" in (misfit(stack) or "")
     assert pattern(StackConfig(layers=1 << 60)) == 1
+
+
+@pytest.mark.parametrize("projection", ["sum", "tokens"])
+def test_narrow_embeddings(projection: Any) -> None:
+    dials = {"embedding_width": 12, "embedding_projection": projection}
+    model = make("bert", source_vocabulary_size=60, output_scale=0.5, logit_softcap=4.0, **dials)
+    table = model.source_embedding
+    assert table is not None and table.weight.shape == (60, 12)
+    assert parameter_count(model.config) == sum(one.numel() for one in model.parameters())
+    assert model.project(torch.ones(2, 32)).shape == (2, 50)
+    values = {"kind": "transformer", **written(model.config)}
+    assert values["embedding_width"] == 12
+    assert ("embedding_projection" in values) == (projection == "tokens")
+    assert model_config(values) == model.config
+    untied = make("bert", "decoder", tied_embeddings=False, **dials)
+    assert untied.output_reduction is None and untied.project(torch.ones(2, 32)).shape == (2, 50)
+    assert parameter_count(untied.config) == sum(one.numel() for one in untied.parameters())
 
 
 def test_heads_that_are_wide_need_no_width_to_divide() -> None:

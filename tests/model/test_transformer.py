@@ -111,6 +111,11 @@ DIALS: dict[str, dict] = {
         },
     },
     "no-positions": {"positions": "none"},
+    "softcap": {"attention_softcap": 0.5, "key_heads": 2, "positions": "alibi"},
+    "neox": {"parallel": "two_norms", "norm_placement": "pre", "positions": "rotary"},
+    "gptj": {"parallel": "one_norm", "norm_placement": "pre"},
+    "modernbert": {"norm_placement": "pre", "norm_bias": False, "first_norm": False},
+    "albert": {"shared_layers": True, "key_heads": 2},
     "both-norms": {"norm_placement": "both", "attention_scale": 0.7, "norm": "rms"},
 }
 ARCHITECTURES = ["encoder", "decoder", "both"]

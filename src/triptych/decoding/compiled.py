@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ..errors import TriptychWarning, UsageError
-from ..model.attention import Context
+from ..model.attention import Attention, Context
 from ..model.cache import TransformerState
 from ..model.experts import SparseFeedForward
 from ..model.interface import AnyModel
@@ -66,7 +66,7 @@ def compile_step(model: AnyModel, settings: DecodingSettings, folder: Path | Non
         raise UsageError(
             "decoding.compile needs a Transformer with a decoder on a CPU. Leave it out."
         )
-    if any(block.self_attention.packed is not None for block in model.decoder.each):
+    if any(type(block.self_attention) is not Attention for block in model.decoder.each):
         raise UsageError(
             "decoding.compile works with the attention of triptych, not with one of your own. "
             "Leave it out."

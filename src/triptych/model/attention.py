@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +22,7 @@ from .ops import attention as ops
 from .ops.attention import CachedKeys
 from .ops.dropout import DropoutRng, dropout
 from .ops.onednn import PrepackedLinear
-from .ops.reference import plain_attention
+from .ops.reference import capped_attention, plain_attention
 from .ops.rotary import Angles, rotate
 
 if TYPE_CHECKING:
@@ -106,6 +107,11 @@ class Attention(nn.Module):
         self.vector_dropout = config.dropout  # of the vectors of relative positions
         self.dropout = config.attention_dropout
         self.prepacked_self: PrepackedLinear | None = None
+        self.softcap = softcap = config.attention_softcap
+        if softcap is not None:
+            self.packed = partial(capped_attention, softcap=softcap)
+            self.plain = partial(plain_attention, softcap=softcap)
+            self.attend_cached = partial(ops.attend_cached, softcap=softcap)
 
     def forward(self, x: Tensor, context: Context, residual: Tensor | None = None) -> Tensor:
         """Map x (N, D) -> (N, D), or (K, D) of selected rows, plus `residual` of the same shape."""

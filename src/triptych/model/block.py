@@ -28,6 +28,7 @@ class Block(nn.Module):
         is_causal: bool,
         memory_width: int | None,
         attention: type[Attention] = Attention,
+        has_first_norm: bool = True,
     ) -> None:
         super().__init__()
         mask = masked(
@@ -37,13 +38,15 @@ class Block(nn.Module):
             config.attention_globals is not None,
         )
         self.self_attention = attention(config, mask=mask)
-        self.self_attention_norm = ResidualBranch(config)
+        self.self_attention_norm = ResidualBranch(config, has_first_norm)
         self.cross_attention = None if memory_width is None else attention(config, memory_width)
         self.cross_attention_norm = None if memory_width is None else ResidualBranch(config)
         self.feed_forward = (
             SparseFeedForward(config, is_causal) if config.experts else FeedForward(config)
         )
-        self.feed_forward_norm = ResidualBranch(config)
+        self.shares_norm = config.parallel == "one_norm"
+        self.feed_forward_norm = ResidualBranch(config, not self.shares_norm)
+        self.is_parallel = config.parallel is not None
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """Map x (N, D) -> (N, D), or (K, D) of selected rows; the others are not computed."""
@@ -51,13 +54,17 @@ class Block(nn.Module):
         read = branch.before(x)  # (N, D)
         x = x if selected is None else x.index_select(0, selected)  # (K, D)
         y = self.self_attention(read, context, branch.residual(x, rng))
-        x = branch(x, y, rng)
+        start, x = x, branch(x, y, rng)
         branch = self.cross_attention_norm
         if branch is not None and self.cross_attention is not None:
             y = self.cross_attention(branch.before(x), context, branch.residual(x, rng))
             x = branch(x, y, rng)
         branch = self.feed_forward_norm
-        y = self.feed_forward(branch.before(x), context, branch.residual(x, rng))
+        if self.shares_norm:
+            read = read if selected is None else read.index_select(0, selected)
+        else:
+            read = branch.before(start if self.is_parallel else x)
+        y = self.feed_forward(read, context, branch.residual(x, rng))
         return branch(x, y, rng)
 
     def memory_keys(self, memory: Tensor) -> Tensor:
@@ -77,13 +84,20 @@ class Stack(nn.Module):
         attention: type[Attention] = Attention,
     ) -> None:
         super().__init__()
+        self.repeats = config.layers if config.shared_layers else 1
         self.blocks = nn.ModuleList(
-            Block(config.of_block(layer), is_causal, memory_width, attention)
-            for layer in range(config.layers)
+            Block(
+                config.of_block(layer),
+                is_causal,
+                memory_width,
+                attention,
+                has_first_norm=config.first_norm or layer > 0,
+            )
+            for layer in range(config.layers // self.repeats)
         )
         # the block that computes selected rows alone; experts drop tokens by all that come before
         is_sparse = isinstance(self.each[-1].feed_forward, SparseFeedForward)
-        self.selecting = None if is_sparse else config.layers - 1
+        self.selecting = None if is_sparse else len(self.each) - 1
         self.final_norm = nn.Identity() if config.norm_placement == "post" else norm(config)
         self.position_bias = position_bias(config, is_causal)
         self.relative = RelativePositions(config) if config.disentangled else None
@@ -105,8 +119,8 @@ class Stack(nn.Module):
 
     @property
     def each(self) -> list[Block]:
-        """Return the blocks in order."""
-        return cast("list[Block]", list(self.blocks))
+        """Return the block of each layer in order; shared layers are one block."""
+        return cast("list[Block]", list(self.blocks)) * self.repeats
 
     def angles(self, positions: Tensor, lengths: Tensor | None) -> tuple[Angles, ...]:
         """Return the angles of positions (N,), in texts of `lengths` (N,) if `needs_lengths`."""
@@ -121,7 +135,8 @@ class Stack(nn.Module):
         if self.relative is not None:
             assert context.layout is not None, "packed rows have a layout"
             context.relative = self.relative(context.layout.grid, context.layout.grid)
-        for context.layer, block in enumerate(self.blocks):
+        blocks = self.each
+        for context.layer, block in enumerate(blocks):
             if selected_rows is not None and context.layer == self.selecting:
                 context = dataclasses.replace(context, selected_rows=selected_rows)
             x = block(x, context)

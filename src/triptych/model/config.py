@@ -63,6 +63,12 @@ class StackConfig:
     # tokens that a query of a decoder sees, itself and those before (Mistral); in an encoder, half
     # of them on either side (ModernBERT)
     attention_window: Count | None = None
+    # attention and feed-forward read the same input, and both are added to it: after a norm of each
+    # (GPT-NeoX) or after the same norm (GPT-J, Phi)
+    parallel: Literal["two_norms", "one_norm"] | None = None
+    norm_bias: bool = True  # biases of layer norms (ModernBERT has none)
+    first_norm: bool = True  # the norm before attention in the first block (ModernBERT has none)
+    shared_layers: bool = False  # all blocks are one, with the same weights (ALBERT)
     # row of the positions that the first token reads (RoBERTa, OPT, BART, M2M100: 2)
     first_position: Annotated[int, Ge(0)] = 0
     # sines in even columns and cosines in odd ones (2017), or in two halves (Marian, Pegasus);
@@ -75,6 +81,8 @@ class StackConfig:
     rotary_scaling: dict[str, Any] | None = None
     # factor of the scores of attention if it is not 1 / sqrt(width of a head) (T5: 1)
     attention_scale: Positive | None = None
+    # scores of attention stay within this: c tanh(score / c) (Gemma 2)
+    attention_softcap: Positive | None = None
     # biases of the feed-forward network, if they differ from `bias` (GPT-J)
     feed_forward_bias: bool | None = None
     # a norm of queries and keys: of each head (Qwen3, Gemma 3), or of all at once (OLMo 2)
@@ -151,8 +159,14 @@ class ModelConfig:
     tied_embeddings: bool = True
     embedding_scale: bool = True  # multiply embeddings by sqrt(width) (2017, section 3.4)
     output_bias: bool = False  # one number for each entry of the vocabulary, added to its logit
+    # width of the embeddings if it is not that of the states, to which they are projected (ALBERT)
+    embedding_width: Count | None = None
+    # what is projected: sum, the normalised sum of tokens, positions and segments (ALBERT,
+    # ELECTRA), or tokens alone, with no bias, and the states back for the output (OPT-350m)
+    embedding_projection: Literal["sum", "tokens"] = "sum"
     # factor of the states before the output projection (T5: width ** -0.5)
     output_scale: Positive | None = None
+    logit_softcap: Positive | None = None  # logits stay within this: c tanh(logit / c) (Gemma 2)
 
     def contradictions(self, table: str) -> Iterator[str]:
         """Yield a sentence for each dial of an encoder that a decoder has."""

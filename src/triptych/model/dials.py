@@ -19,11 +19,18 @@ SET_ONLY = (
     "attention_biases",
     "attention_window",
     "by_block",
+    "parallel",
+    "norm_bias",
+    "first_norm",
+    "shared_layers",
+    "embedding_width",
+    "embedding_projection",
     "first_position",
     "sinusoids",
     "rotary_share",
     "rotary_scaling",
     "attention_scale",
+    "attention_softcap",
     "feed_forward_bias",
     "query_key_norm",
     "output_scale",
@@ -36,6 +43,7 @@ SET_ONLY = (
     "expert_capacity_factor",
     "expert_jitter",
     "expert_dropout",
+    "logit_softcap",
 )
 # dials of which a causal form is not published
 ENCODER_ONLY = ("attention_blocks", "attention_globals", "disentangled")
@@ -82,6 +90,16 @@ def misfit(stack: StackConfig) -> str | None:
         return (
             f"first_position is {stack.first_position}, past the table's {stack.max_positions} "
             "rows (max_positions)"
+        )
+    if stack.shared_layers and (stack.by_block or not stack.first_norm):
+        return (
+            "shared_layers makes all blocks one, so by_block and first_norm cannot tell them apart"
+        )
+    if stack.parallel is not None and stack.norm_placement != "pre":
+        return f"parallel needs norm_placement 'pre', not {stack.norm_placement!r}"
+    if not stack.first_norm and stack.norm_placement not in ("pre", "both"):
+        return (
+            f"norm_placement {stack.norm_placement!r} has no norm that first_norm could leave out"
         )
     biases = stack.attention_biases
     if biases is not None and [type(one) for one in biases] != 4 * [bool]:

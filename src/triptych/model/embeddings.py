@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
+from .linear import Linear
 from .normalization import norm
 from .ops.dropout import DropoutRng, dropout
 from .positions import Learned, Sinusoidal
@@ -27,20 +28,30 @@ class TokenEmbedding(nn.Module):
 
 
 class InputEmbedding(nn.Module):
-    """Scale token vectors, add positions and segments, normalise, and apply dropout."""
+    """Scale token vectors, add positions and segments, normalise, and apply dropout.
 
-    def __init__(self, config: StackConfig, scaled: bool) -> None:
+    Vectors of another width are projected: the tokens' before the sum, or the sum at the end.
+    """
+
+    def __init__(
+        self, config: StackConfig, scaled: bool, width: int | None = None, of_tokens: bool = False
+    ) -> None:
         super().__init__()
-        self.scale = math.sqrt(config.width) if scaled else 1.0
+        self.of_tokens = of_tokens
+        self.projection: Linear | None = None
+        if width is not None:
+            self.projection = Linear(width, config.width, bias=not of_tokens)
+        width = config.width if width is None or of_tokens else width  # of the sum
+        self.scale = math.sqrt(width) if scaled else 1.0
         self.positions: Sinusoidal | Learned | None = None  # attention applies the other kinds
         if config.positions == "sinusoidal":
-            self.positions = Sinusoidal(config.width, config.sinusoids)
+            self.positions = Sinusoidal(width, config.sinusoids)
         elif config.positions == "learned":
-            self.positions = Learned(config.max_positions, config.width)
+            self.positions = Learned(config.max_positions, width)
         self.first_position = config.first_position
-        self.segments = Learned(config.segments, config.width) if config.segments else None
+        self.segments = Learned(config.segments, width) if config.segments else None
         self.has_one_segment = config.segments == 1  # RoBERTa: two texts are not told apart
-        self.norm = norm(config) if config.embedding_norm else nn.Identity()
+        self.norm = norm(config, width) if config.embedding_norm else nn.Identity()
         self.dropout = config.dropout
 
     def forward(
@@ -51,7 +62,9 @@ class InputEmbedding(nn.Module):
         rng: DropoutRng | None,
         segments: Tensor | None = None,
     ) -> Tensor:
-        """Map vectors (..., D), positions (...), segments (...; None: all 0) -> (..., D)."""
+        """Map vectors (..., D or less), positions and segments (...; None: all 0) -> (..., D)."""
+        if self.projection is not None and self.of_tokens:
+            vectors = self.projection(vectors)
         x = vectors if self.scale == 1.0 else vectors * self.scale
         if self.positions is not None:
             if self.first_position:
@@ -60,4 +73,5 @@ class InputEmbedding(nn.Module):
         if self.segments is not None:
             alike = segments is None or self.has_one_segment
             x = x + (self.segments.weight[0] if alike else self.segments(segments))
-        return dropout(self.norm(x).to(precision), self.dropout, rng)
+        x = dropout(self.norm(x).to(precision), self.dropout, rng)
+        return x if self.projection is None or self.of_tokens else self.projection(x)

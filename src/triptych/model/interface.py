@@ -108,6 +108,7 @@ class Network(Model[State], Protocol[State]):
     precision: torch.dtype  # that of activations
     training: bool
     rng: DropoutRng  # the source of dropout
+    logit_softcap: float | None  # within which logits stay
 
     @property
     def config(self) -> AnyConfig:

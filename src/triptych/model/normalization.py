@@ -17,16 +17,16 @@ from .ops.dropout import DropoutRng, dropout
 class LayerNorm(nn.Module):
     """Normalise the last axis (Ba et al. 2016), with statistics in fp32."""
 
-    def __init__(self, width: int, epsilon: float) -> None:
+    def __init__(self, width: int, epsilon: float, has_bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
+        self.bias = nn.Parameter(torch.zeros(width)) if has_bias else None
         self.width, self.epsilon = width, epsilon
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.weight, self.bias
         if weight.dtype != x.dtype:
-            weight, bias = weight.to(x.dtype), bias.to(x.dtype)
+            weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
         return functional.layer_norm(x, x.shape[-1:], weight, bias, self.epsilon)
 
 
@@ -52,8 +52,10 @@ Norm = LayerNorm | RMSNorm
 
 def norm(config: StackConfig, width: int | None = None) -> Norm:
     """Build the norm that a configuration asks for, of the states or of another width."""
-    kind = LayerNorm if config.norm == "layer" else RMSNorm
-    return kind(width or config.width, config.norm_epsilon)
+    width = width or config.width
+    if config.norm == "layer":
+        return LayerNorm(width, config.norm_epsilon, config.norm_bias)
+    return RMSNorm(width, config.norm_epsilon)
 
 
 def head_norm(config: StackConfig, heads: int) -> Norm | None:
@@ -71,10 +73,11 @@ def normed_heads(norm: Norm | None, x: Tensor) -> Tensor:
 class ResidualBranch(nn.Module):
     """Wrap one part of a block: after(x + dropout(branch(part(before(x)))))."""
 
-    def __init__(self, config: StackConfig) -> None:
+    def __init__(self, config: StackConfig, has_before: bool = True) -> None:
         super().__init__()
         place = config.norm_placement
-        self.before = norm(config) if place in ("pre", "both") else nn.Identity()
+        has_before = has_before and place in ("pre", "both")
+        self.before = norm(config) if has_before else nn.Identity()
         self.branch = norm(config) if place in ("branch", "both") else None
         self.after = norm(config) if place == "post" else nn.Identity()
         self.dropout = config.dropout

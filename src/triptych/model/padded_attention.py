@@ -35,6 +35,8 @@ class PaddedAttention(Attention):
     ) -> Tensor:
         """Return weights (B, H, T, S) of keys for each query, zero where hidden.
 
+        Scores are to stay within `self.softcap` if that is not None (`attention_softcap`).
+
         Args:
             query: (B, H, T, E).
             key: (B, H, S, E).

@@ -49,7 +49,7 @@ class Alibi(nn.Module):
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        self.slopes = torch.tensor(slopes(heads))
+        self.slopes = torch.tensor(slopes(heads), device="cpu")  # not on the meta device
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Map positions of queries (B, T) and keys (B, S) -> the bias (B, H, T, S)."""

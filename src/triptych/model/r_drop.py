@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .ops.cross_entropy import chunks_of
+from .ops.cross_entropy import chunks_of, softcapped
 
 
 class _RDropCrossEntropy(torch.autograd.Function):
@@ -100,6 +100,7 @@ def r_drop_cross_entropy(
     targets: Tensor,
     smoothing: float,
     alpha: float,
+    softcap: float | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Add cross-entropies and alpha / 2 (KL(p|q) + KL(q|p)) over pairs (i, i + N/2) of rows.
 
@@ -107,6 +108,9 @@ def r_drop_cross_entropy(
     the loss with label smoothing, the plain cross-entropy and the symmetric divergence: sums in
     nats, fp32 scalars; only the first has a gradient.
     """
+    if softcap is not None:
+        plain = plain_r_drop_cross_entropy
+        return plain(states, weight, offset, targets, smoothing, alpha, softcap)
     assert not states.shape[0] % 2, "two passes have two halves"
     return _RDropCrossEntropy.apply(states, weight, offset, targets, smoothing, alpha)  # type: ignore[return-value]
 
@@ -118,12 +122,13 @@ def plain_r_drop_cross_entropy(
     targets: Tensor,
     smoothing: float,
     alpha: float,
+    softcap: float | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute what `r_drop_cross_entropy` does, with ordinary operations."""
     logits = functional.linear(
         states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype)
     )
-    both = logits.float().log_softmax(-1)
+    both = softcapped(logits, softcap).float().log_softmax(-1)
     p, q = both.chunk(2)
     divergence = functional.kl_div(q, p, reduction="sum", log_target=True) + functional.kl_div(
         p, q, reduction="sum", log_target=True

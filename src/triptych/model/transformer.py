@@ -23,6 +23,7 @@ from .global_attention import global_counter
 from .interface import HeadInputs, Inputs
 from .layout import PackedLayout
 from .linear import Linear
+from .ops.cross_entropy import softcapped
 from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
 
@@ -39,24 +40,35 @@ class Transformer(nn.Module):
         encoder, decoder = config.encoder, config.decoder
         last = decoder or encoder
         assert last is not None, "a Transformer needs an encoder, a decoder or both"
-        self.embedding = TokenEmbedding(config.vocabulary_size, last.width)
+        width, of_tokens = config.embedding_width, config.embedding_projection == "tokens"
+        self.embedding = TokenEmbedding(config.vocabulary_size, width or last.width)
         self.source_embedding: TokenEmbedding | None = None
         if encoder and decoder and config.source_vocabulary_size is not None:
-            self.source_embedding = TokenEmbedding(config.source_vocabulary_size, encoder.width)
+            self.source_embedding = TokenEmbedding(
+                config.source_vocabulary_size, width or encoder.width
+            )
         if encoder:
-            self.encoder_entrance = InputEmbedding(encoder, config.embedding_scale)
+            self.encoder_entrance = InputEmbedding(
+                encoder, config.embedding_scale, width, of_tokens
+            )
             self.encoder = Stack(encoder, is_causal=False, attention=attention)
         self.count_globals = global_counter(encoder)
         if decoder:
-            self.decoder_entrance = InputEmbedding(decoder, config.embedding_scale)
+            self.decoder_entrance = InputEmbedding(
+                decoder, config.embedding_scale, width, of_tokens
+            )
             self.decoder = Stack(decoder, True, encoder.width if encoder else None, attention)
         self.output: Linear | None = None
         if not config.tied_embeddings:
             self.output = Linear(last.width, config.vocabulary_size, bias=False)
+        # maps states to the width of the embedding that is the output projection
+        self.output_reduction: Linear | None = None
+        if width is not None and config.tied_embeddings and decoder:
+            self.output_reduction = Linear(last.width, width, bias=False)
         self.output_bias: nn.Parameter | None = None
         if config.output_bias:
             self.output_bias = nn.Parameter(torch.zeros(config.vocabulary_size))
-        self.output_scale = config.output_scale
+        self.output_scale, self.logit_softcap = config.output_scale, config.logit_softcap
         self.precision = torch.float32
         self.prepacked_output: PrepackedLinear | None = None
         self.compiled: Any = None  # runs a whole step as one program (decoding/compiled.py)
@@ -71,7 +83,7 @@ class Transformer(nn.Module):
         for name, parameter in self.named_parameters():
             if "embedding" in name:
                 nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
-            elif "entrance" in name and parameter.ndim == 2:
+            elif "entrance" in name and "projection" not in name and parameter.ndim == 2:
                 nn.init.normal_(parameter, std=0.02)
             elif parameter.ndim == 2:
                 nn.init.xavier_uniform_(parameter)
@@ -138,6 +150,8 @@ class Transformer(nn.Module):
 
     def to_output(self, states: Tensor) -> Tensor:
         """Map states (..., D) to what the vocabulary projection multiplies."""
+        if self.output_reduction is not None:
+            states = self.output_reduction(states)
         return states if self.output_scale is None else states * self.output_scale
 
     def prepack(self) -> None:
@@ -148,9 +162,11 @@ class Transformer(nn.Module):
 
     def project(self, states: Tensor) -> Tensor:
         """Map states (..., D) -> logits (..., V), in fp32 if the vocabulary is small."""
-        states = self.to_output(states)
         if self.config.vocabulary_size < EXACT_LOGITS_MAX_VOCABULARY:
             states = states.float()
+        return softcapped(self._products(self.to_output(states)), self.logit_softcap)
+
+    def _products(self, states: Tensor) -> Tensor:
         if self.prepacked_output is not None and self.prepacked_output.fits(states):
             return self.prepacked_output(states)
         if self.output is not None and self.output_bias is None:
@@ -215,7 +231,8 @@ class Transformer(nn.Module):
         weight, offset = self.output_projection()
         states = self.to_output(states).float()
         found = torch.bmm(weight[tokens].float(), states[:, :, None])[:, :, 0]
-        return found if offset is None else found + offset[tokens].float()
+        found = found if offset is None else found + offset[tokens].float()
+        return softcapped(found, self.logit_softcap)
 
     def attention_weights(
         self, kind: str = "cross", layers: list[int] | None = None, **inputs: Unpack[Inputs]

@@ -34,7 +34,7 @@ def active_parameter_count(config: AnyConfig) -> int:
 def layer_count(config: AnyConfig) -> int:
     """Count the blocks of all stacks."""
     stacks = () if isinstance(config, RecurrentConfig) else (config.encoder, config.decoder)
-    return sum(stack.layers for stack in stacks if stack is not None)
+    return sum(1 if stack.shared_layers else stack.layers for stack in stacks if stack is not None)
 
 
 def bytes_needed(config: AnyConfig, a_weight: int = FLOAT_BYTES, tokens: int = 0) -> int:
@@ -227,35 +227,50 @@ def _transformer(config: ModelConfig) -> int:
     encoder, decoder = config.encoder, config.decoder
     last = decoder or encoder
     assert last is not None, "a Transformer needs an encoder, a decoder or both"
-    count = config.vocabulary_size * last.width * (1 if config.tied_embeddings else 2)
+    width = config.embedding_width
+    count = config.vocabulary_size * (width or last.width)
+    if not config.tied_embeddings:
+        count += config.vocabulary_size * last.width
+    elif width is not None and decoder:
+        count += last.width * width
     count += config.vocabulary_size * config.output_bias
     if encoder and decoder and config.source_vocabulary_size is not None:
-        count += config.source_vocabulary_size * encoder.width
-    if encoder:
-        count += _stack(encoder, None)
-    if decoder:
-        count += _stack(decoder, encoder.width if encoder else None)
+        count += config.source_vocabulary_size * (width or encoder.width)
+    for side, stack in config.stacks.items():
+        memory = encoder.width if encoder and side == "decoder" else None
+        count += _entrance(stack, config) + _stack(stack, memory)
     return count
 
 
+def _entrance(stack: StackConfig, config: ModelConfig) -> int:
+    """Count positions, segments, their norm, and the projection of narrower embeddings."""
+    narrow, of_tokens = config.embedding_width, config.embedding_projection == "tokens"
+    width = stack.width if narrow is None or of_tokens else narrow
+    table = (stack.max_positions if stack.positions == "learned" else 0) + stack.segments
+    projection = 0 if narrow is None else stack.width * (narrow + (not of_tokens))
+    return width * (table + stack.embedding_norm * _a_norm(stack)) + projection
+
+
+def _a_norm(stack: StackConfig) -> int:
+    """Return how many numbers a norm has for each column."""
+    return 1 + (stack.norm == "layer" and stack.norm_bias)
+
+
 def _stack(stack: StackConfig, memory_width: int | None) -> int:
-    norm = stack.width * (1 + (stack.norm == "layer"))
+    norm = stack.width * _a_norm(stack)
     counts = [_block(stack.of_block(layer), memory_width) for layer in range(pattern(stack))]
     blocks = _over_blocks(stack, counts)
-    table = (stack.max_positions if stack.positions == "learned" else 0) + stack.segments
+    relative = RELATIVE_BUCKETS * stack.heads if stack.positions == "relative" else 0
+    ends = (stack.norm_placement != "post") - (not stack.first_norm)
     if stack.disentangled is not None:
         side = stack.disentangled.get("buckets", 0) or stack.disentangled["farthest"]
-        table += 2 * side
-    relative = RELATIVE_BUCKETS * stack.heads if stack.positions == "relative" else 0
-    ends = norm * (
-        (stack.norm_placement != "post") + stack.embedding_norm + (stack.disentangled is not None)
-    )
-    return blocks + table * stack.width + relative + ends
+        relative, ends = relative + 2 * side * stack.width, ends + 1
+    return blocks + relative + norm * ends
 
 
 def _over_blocks(stack: StackConfig, counts: Sequence[int]) -> int:
     """Add up counts of blocks that repeat."""
-    whole, rest = divmod(stack.layers, len(counts))
+    whole, rest = divmod(1 if stack.shared_layers else stack.layers, len(counts))
     return whole * sum(counts) + sum(counts[:rest])
 
 
@@ -287,7 +302,7 @@ def _feed_forward(dials: StackConfig) -> int:
 
 
 def _block(dials: StackConfig, memory_width: int | None) -> int:
-    width, a_norm = dials.width, 1 + (dials.norm == "layer")  # numbers for each column
+    width, a_norm = dials.width, _a_norm(dials)
     keys = dials.size_of_head * (dials.key_heads or dials.heads)
     queries = dials.size_of_head * dials.heads
     has_bias = dials.attention_biases or 4 * [dials.bias]
@@ -299,7 +314,8 @@ def _block(dials: StackConfig, memory_width: int | None) -> int:
     sizes = {"head": 2 * dials.size_of_head, "whole": queries + keys}  # of queries and keys
     parts = biases + sizes.get(dials.query_key_norm or "", 0) * a_norm
     norm = width * a_norm * (2 if dials.norm_placement == "both" else 1)
-    count = 2 * width * queries + 2 * width * keys + parts + feed_forward + 2 * norm
+    norms = norm * (1 if dials.parallel == "one_norm" else 2)
+    count = 2 * width * queries + 2 * width * keys + parts + feed_forward + norms
     if dials.attention_globals is not None:  # queries, keys and values of their own
         count += width * (queries + 2 * keys)
         count += sum(

@@ -20,7 +20,7 @@ from ..metrics import classification as metrics
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
 from .class_weights import weights_of
 from .classification_scores import break_down, labels_of, score
-from .encoders import encoder_alone
+from .encoders import encoder_alone, refuse_narrow
 from .options import ClassificationOptions, ClassWeights, read_options
 from .task import Labels, Losses, Prediction, Purpose, Task, TaskSpec
 
@@ -188,6 +188,7 @@ def head(config: AnyConfig, labels: Labels, options: ClassificationOptions = DEF
     needed = "value" if options.learn == "value" else "labels"
     if not labels.get(needed):
         raise ValueError(f"learn = '{options.learn}' needs '{needed}' in labels.json")
+    refuse_narrow(config, options.shortcut)
     return Classifier(
         encoder.width,
         labels.get("labels", []),

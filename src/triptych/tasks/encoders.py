@@ -31,3 +31,13 @@ def encoder_alone(config: AnyConfig, task: str, window: int, ends: int = 0) -> S
             f"Give {encoder.usable_positions - ends} or less."
         )
     return encoder
+
+
+def refuse_narrow(config: AnyConfig, shortcut: bool) -> None:
+    """Raise UsageError for a head that reads embeddings where they are not as wide as states."""
+    if shortcut and config.embedding_width is not None:
+        raise UsageError(
+            "task.shortcut needs embeddings as wide as the states, and this model has "
+            "model.embedding_width {width}. Leave one of them out.",
+            width=config.embedding_width,
+        )

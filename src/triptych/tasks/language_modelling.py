@@ -178,7 +178,12 @@ def loss(output: TokenOutput, batch: Batch, label_smoothing: float = 0.0) -> Los
     from ..model.ops.cross_entropy import projected_cross_entropy
 
     smoothed, plain = projected_cross_entropy(
-        output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing
+        output.states,
+        output.weight,
+        output.bias,
+        batch.targets["tokens"],
+        label_smoothing,
+        softcap=output.softcap,
     )
     count = batch.counts["tokens"]
     return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}

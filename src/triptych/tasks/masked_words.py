@@ -23,6 +23,7 @@ from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..decoding.settings import DecodingSettings
 from ..errors import DataError
+from ..model.config import ModelConfig
 from .encoders import encoder_alone
 from .masking import even_cuts, hide, word_units
 from .options import MaskedWordsOptions, read_options
@@ -146,7 +147,9 @@ def head(config: AnyConfig, labels: Labels, options: MaskedWordsOptions) -> nn.M
     from ..model.heads.tokens import MaskedWords
 
     encoder = encoder_alone(config, SPEC.name, options.window, ends=2)
-    return MaskedWords(encoder.width, config.vocabulary_size, encoder.norm_epsilon)
+    is_narrow = isinstance(config, ModelConfig) and config.tied_embeddings
+    narrow = config.embedding_width if is_narrow else None
+    return MaskedWords(encoder.width, config.vocabulary_size, encoder.norm_epsilon, narrow)
 
 
 def loss(output: TokenOutput, batch: Batch) -> Losses:
@@ -159,7 +162,9 @@ def loss(output: TokenOutput, batch: Batch) -> Losses:
     from ..model.ops.cross_entropy import projected_cross_entropy
 
     tokens, count = batch.targets["tokens"], batch.counts["tokens"]
-    total, _ = projected_cross_entropy(output.states, output.weight, output.bias, tokens)
+    total, _ = projected_cross_entropy(
+        output.states, output.weight, output.bias, tokens, softcap=output.softcap
+    )
     found: Losses = {"loss": (total, count, 1.0)}
     if not torch.is_grad_enabled():
         found["accuracy"] = ((output.logits.argmax(-1) == tokens).sum().float(), count, 0.0)

@@ -213,6 +213,7 @@ def loss(
             batch.targets["tokens"],
             label_smoothing,
             r_drop,
+            output.softcap,
         )
         count = batch.counts["tokens"]
         return {
@@ -221,7 +222,12 @@ def loss(
             "disagreement": (apart.detach(), count, 0.0),
         }
     smoothed, plain = projected_cross_entropy(
-        output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing
+        output.states,
+        output.weight,
+        output.bias,
+        batch.targets["tokens"],
+        label_smoothing,
+        softcap=output.softcap,
     )  # fmt: skip
     count = batch.counts["tokens"]
     return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}

@@ -11,6 +11,7 @@ from torch.nn import functional
 from ..interface import AnyNetwork, Head, SelectingHead
 from ..linear import Linear
 from ..normalization import LayerNorm
+from ..ops.cross_entropy import softcapped
 
 HASH = 1_000_003  # a prime, so that pairs of tokens are spread evenly over the rows
 # It scales zero-initialised weights so that they matter early in training.
@@ -23,14 +24,16 @@ class TokenOutput(NamedTuple):
     states: Tensor
     weight: Tensor
     bias: Tensor | None
+    softcap: float | None = None
 
     @property
     def logits(self) -> Tensor:
         """Compute all logits (N, V)."""
         weight = self.weight.to(self.states.dtype)
-        return functional.linear(
+        logits = functional.linear(
             self.states, weight, None if self.bias is None else self.bias.to(self.states.dtype)
         )
+        return softcapped(logits, self.softcap)
 
 
 def output_of(model: AnyNetwork, head: Head, inputs: dict[str, Tensor]) -> Any:
@@ -81,7 +84,8 @@ class NextToken(nn.Module):
     """Predict the next token with the model's vocabulary projection, without parameters."""
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
-        return TokenOutput(model.to_output(states), *model.output_projection())
+        projection = model.output_projection()
+        return TokenOutput(model.to_output(states), *projection, model.logit_softcap)
 
 
 class LearntTokens(nn.Module):
@@ -90,7 +94,8 @@ class LearntTokens(nn.Module):
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
         """Select the states (K, D) where inputs["learnt"] (N,) is 1."""
         picked = states.index_select(0, inputs["learnt"].nonzero().squeeze(1))
-        return TokenOutput(model.to_output(picked), *model.output_projection())
+        projection = model.output_projection()
+        return TokenOutput(model.to_output(picked), *projection, model.logit_softcap)
 
 
 class MaskedWords(nn.Module):
@@ -100,10 +105,17 @@ class MaskedWords(nn.Module):
     computed.
     """
 
-    def __init__(self, width: int, vocabulary_size: int, epsilon: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        vocabulary_size: int,
+        epsilon: float,
+        embedding_width: int | None = None,
+    ) -> None:
         super().__init__()
-        self.transform = Linear(width, width)
-        self.norm = LayerNorm(width, epsilon)
+        outputs = embedding_width or width
+        self.transform = Linear(width, outputs)
+        self.norm = LayerNorm(outputs, epsilon)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         initialize(self)
 
@@ -116,4 +128,5 @@ class MaskedWords(nn.Module):
         picked = rows_of(states, self.selected_rows(inputs))  # (K, D)
         picked = self.norm(functional.gelu(self.transform(picked)))  # (K, D)
         weight, offset = model.output_projection()
-        return TokenOutput(picked, weight, self.bias if offset is None else self.bias + offset)
+        bias = self.bias if offset is None else self.bias + offset
+        return TokenOutput(picked, weight, bias, model.logit_softcap)

@@ -235,6 +235,8 @@ def attend_cached(
     values: Tensor,
     bias: Tensor | None,
     scale: float | None = None,
+    *,
+    softcap: float | None = None,
 ) -> Tensor:
     """Compute attention of new tokens to cached keys while decoding.
 
@@ -259,6 +261,8 @@ def attend_cached(
         scores = (q[:, :, None].float() * k[:, None]).sum(-1) * factor
     else:
         scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=factor)
+    if softcap is not None:
+        scores = scores.div_(softcap).tanh_().mul_(softcap)
     if bias is not None:
         # a number for each head: (R, H, beams, T, S) -> (R, K, beams, G, T, S)
         bias = (

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils import checkpoint
 
 from . import cuda
+from .reference import plain_projected_cross_entropy
 
 # logits computed at a time, so that rows x vocabulary stay in the last-level cache
 CHUNK_LOGITS = 8_000_000
@@ -121,6 +123,11 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         )
 
 
+def softcapped(logits: Tensor, softcap: float | None) -> Tensor:
+    """Return c tanh(logit / c) for a softcap c (Gemma Team 2024, section 2), or the logits."""
+    return logits if softcap is None else (logits / softcap).tanh() * softcap
+
+
 def projected_cross_entropy(
     states: Tensor,
     weight: Tensor,
@@ -128,12 +135,35 @@ def projected_cross_entropy(
     targets: Tensor,
     smoothing: float = 0.0,
     chunks: Chunks | None = None,
+    softcap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sum the label-smoothed and the plain cross-entropy of softmax(states W^T + offset) over N.
 
     states (N, D), weight (V, D), offset (V,) or None, targets (N,) int64; both results are scalars
     in nats (fp32). Only the first has a gradient. Label smoothing is that of Szegedy et al. 2016,
-    section 7. Without `chunks`, those of the device are used.
+    section 7. Without `chunks`, those of the device are used. With a softcap the logits are capped,
+    and computed again in the backward.
     """
     chunks = chunks or chunks_of(states)
+    if softcap is not None:
+        return _capped(states, weight, offset, targets, smoothing, chunks, softcap)
     return _ProjectedCrossEntropy.apply(states, weight, offset, targets, smoothing, chunks)  # type: ignore[return-value]
+
+
+def _capped(
+    states: Tensor,
+    weight: Tensor,
+    offset: Tensor | None,
+    targets: Tensor,
+    smoothing: float,
+    chunks: Chunks,
+    softcap: float,
+) -> tuple[Tensor, Tensor]:
+    rows, total = max(1, chunks.logits // weight.shape[0]), states.new_zeros(2, dtype=torch.float32)
+    again = cast(Any, checkpoint).checkpoint  # computes the logits once more in the backward
+    for start in range(0, states.shape[0], rows):
+        part, ids = states[start : start + rows], targets[start : start + rows]
+        given = part, weight, offset, ids, smoothing, softcap
+        found = again(plain_projected_cross_entropy, *given, use_reentrant=False)
+        total = total + torch.stack(found)
+    return total[0], total[1].detach()

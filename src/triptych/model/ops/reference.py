@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from ..layout import PackedLayout
 from ..masks import FULL, Mask, allowed, shifted
+from .dropout import DropoutRng
 from .rotary import Angles
 
 
@@ -22,10 +24,15 @@ def plain_attention(
     mask: Mask = FULL,
     bias: Tensor | None = None,
     scale: float | None = None,
+    probability: float = 0.0,
+    rng: DropoutRng | None = None,
+    *,
+    softcap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute what `attention` does without dropout: (N, H, E) and the weights (B, H, T, S).
+    """Compute what `attention` does: (N, H, E), and the weights (B, H, T, S) before dropout.
 
-    Weights are zero at padding. The default scale is 1 / sqrt(E).
+    Weights are zero at padding. The default scale is 1 / sqrt(E). With a softcap c (Gemma Team
+    2024, section 2), which no fused kernel has, scores are c tanh(score / c).
     """
     source = query if memory is None else memory
     first = heads if memory is None else 0
@@ -43,6 +50,8 @@ def plain_attention(
     )
     scores = q @ k.transpose(2, 3)  # (B, H, T, S)
     scores = scores / math.sqrt(q.shape[-1]) if scale is None else scores * scale
+    if softcap is not None:
+        scores = (scores / softcap).tanh() * softcap
     bias = shifted(bias, queries, keys, mask, scores.dtype)
     if bias is not None:
         scores = scores + bias
@@ -50,16 +59,29 @@ def plain_attention(
     if pairs is not None:
         scores = scores.masked_fill(~pairs, float("-inf"))
     weights = scores.softmax(-1).nan_to_num(nan=0.0) * queries.real[:, None, :, None]
-    return queries.pack((weights @ v).transpose(1, 2)), weights
+    kept = weights * rng.keep(weights, probability) if rng is not None and probability else weights
+    return queries.pack((kept @ v).transpose(1, 2)), weights
+
+
+def capped_attention(*scored: Any, softcap: float) -> Tensor:
+    """Compute attention with a softcap over packed rows, on every device; see `PackedAttention`."""
+    return plain_attention(*scored, softcap=softcap)[0]
 
 
 def plain_projected_cross_entropy(
-    states: Tensor, weight: Tensor, offset: Tensor | None, targets: Tensor, smoothing: float = 0.0
+    states: Tensor,
+    weight: Tensor,
+    offset: Tensor | None,
+    targets: Tensor,
+    smoothing: float = 0.0,
+    softcap: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Compute what `projected_cross_entropy` does."""
     log_probabilities = functional.linear(states, weight.to(states.dtype)).float()
     if offset is not None:
         log_probabilities = log_probabilities + offset
+    if softcap is not None:
+        log_probabilities = (log_probabilities / softcap).tanh() * softcap
     log_probabilities = log_probabilities.log_softmax(-1)
     nll = -log_probabilities.gather(1, targets[:, None]).sum()
     return (1 - smoothing) * nll - smoothing * log_probabilities.mean(1).sum(), nll.detach()

@@ -171,6 +171,7 @@ class RecurrentTranslator(nn.Module):
         self.output = Linear(config.readout_width, config.vocabulary_size)
         self.precision = torch.float32
         self.rng = DropoutRng()
+        self.logit_softcap: float | None = None
         self.initialize()
 
     @torch.no_grad()

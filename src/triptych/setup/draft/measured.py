@@ -114,4 +114,7 @@ def _loss(model: Transformer | RecurrentTranslator, states: Any, ids: Any, proje
     if not projects:
         return states.float().square().mean()
     weight, offset = model.output_projection()
-    return projected_cross_entropy(model.to_output(states), weight, offset, ids, 0.1)[0] / len(ids)
+    total, _ = projected_cross_entropy(
+        model.to_output(states), weight, offset, ids, 0.1, softcap=model.logit_softcap
+    )
+    return total / len(ids)
