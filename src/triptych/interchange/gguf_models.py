@@ -120,7 +120,7 @@ def _config(file: GgufFile, of: Architecture) -> dict[str, Any]:
     if of.rotary:
         head = int(_number(file, f"{name}.attention.key_length", width // max(heads, 1)))
         _rotations(file, of, name, head, config)
-        if head * heads != width or f"{name}.attention.key_length" in file.metadata:
+        if head * heads != width or of.head_width:
             config["head_dim"] = head
     _refuse_contradictions(file, of, config, head)
     if of.kind == "llama":
@@ -341,6 +341,7 @@ def _metadata(config: Mapping[str, Any], of: Architecture, heads: int) -> dict[s
     found: dict[str, Any] = {
         key: int(config[theirs]) for key, theirs in of.sizes.items() if config.get(theirs)
     }
+    found.setdefault("feed_forward_length", 4 * found["embedding_length"])  # as GPT-2 leaves it out
     found[of.epsilon[0]] = float(config[of.epsilon[1]])
     if not of.rotary:
         return found

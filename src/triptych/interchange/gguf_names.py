@@ -34,6 +34,7 @@ class Architecture:
         rotates_neighbours: Query and key rows are in llama.cpp's order.
         norm_offset: What is added to the weights of norms in GGUF.
         rotary: Positions are rotations, with metadata on them.
+        head_width: Heads have a width of their own there, which config.json must name.
         epsilon: The key of the norms' epsilon in GGUF and there.
         activation: The key of the activation there, and the only values that llama.cpp computes.
         more: Keys of config.json with the only value that llama.cpp computes.
@@ -53,6 +54,7 @@ class Architecture:
     rotates_neighbours: bool = False
     norm_offset: float = 0.0
     rotary: bool = True
+    head_width: bool = False
     more: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -90,6 +92,7 @@ def _llama(kind: str, architecture: str, neighbours: bool = False, norms: bool =
         epsilon=_RMS,
         activation=("hidden_act", ("silu",)),
         rotates_neighbours=neighbours,
+        head_width=norms,
     )
 
 
@@ -111,6 +114,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         epsilon=_RMS,
         activation=("hidden_activation", ("gelu_pytorch_tanh",)),
         norm_offset=1.0,
+        head_width=True,
     ),
     "gpt2": Architecture(
         kind="gpt2",
