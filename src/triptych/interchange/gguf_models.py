@@ -16,9 +16,18 @@ import numpy as np
 
 from ..errors import RunError, brief, nearest
 from ..runs.storage import fingerprint
-from . import gguf_tokenizer
 from .gguf import GgufFile, read_gguf, write_gguf
-from .gguf_names import ARCHITECTURES, BLOCK, BY_KIND, ROPE_FACTORS, Architecture, to_gguf, to_published  # fmt: skip # noqa: E501
+from .gguf_names import (  # fmt: skip
+    ARCHITECTURES,
+    BLOCK,
+    BY_KIND,
+    ROPE_FACTORS,
+    Architecture,
+    to_gguf,
+    to_published,
+)
+from .gguf_tokenizer import read_tokenizer
+from .gguf_tokenizer_writer import write_tokenizer
 from .gguf_types import F16, F32, Q8_0, TensorType
 from .published import PublishedModel
 
@@ -49,7 +58,7 @@ def read_model(path: str | Path) -> PublishedModel:
         del found["lm_head.weight"]  # some converters write the tied embedding twice
         head = None
     config["tie_word_embeddings"] = head is None
-    taken = gguf_tokenizer.read_tokenizer(file.metadata, str(file.path))
+    taken = read_tokenizer(file.metadata, str(file.path))
     config |= taken.ids
     return PublishedModel(
         path=file.path,
@@ -310,7 +319,7 @@ def write_model(
         "general.quantization_version": 2,
         **{f"{architecture}.{key}": value for key, value in _metadata(config, of, heads).items()},
     }
-    written = gguf_tokenizer.write_tokenizer(
+    written = write_tokenizer(
         tokenizer, tokenizer_config, config, theirs["token_embd.weight"].shape[0]
     )
     write_gguf(path, {**metadata, **written.metadata},

@@ -185,11 +185,11 @@ def cutter(name: str) -> Step:
     if pattern is None:
         return level
     if name == "smollm":
-        digits: Step = {"type": "Digits", "individual_digits": True}  # type: ignore[typeddict-unknown-key] # fmt: skip # noqa: E501
+        digits: Step = {"type": "Digits", "individual_digits": True}  # type: ignore[typeddict-unknown-key] # fmt: skip
         return {"type": "Sequence", "pretokenizers": [digits, level]}
     split: Step = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated",
                    "invert": False}  # fmt: skip
-    return {"type": "Sequence", "pretokenizers": [split, {**level, "use_regex": False}]}  # type: ignore[typeddict-unknown-key] # fmt: skip # noqa: E501
+    return {"type": "Sequence", "pretokenizers": [split, {**level, "use_regex": False}]}  # type: ignore[typeddict-unknown-key] # fmt: skip
 
 
 def _byte_level(
@@ -244,7 +244,7 @@ def _sentence_piece(
     steps: list[dict[str, object]] = [{"type": "Prepend", "prepend": SPACE}] if adds_space else []
     steps.append({"type": "Replace", "pattern": {"String": " "}, "content": SPACE})
     strip: list[Step] = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}]
-    replace: Step = {"type": "Replace", "pattern": {"String": SPACE}, "content": " "}  # type: ignore[typeddict-item] # fmt: skip # noqa: E501
+    replace: Step = {"type": "Replace", "pattern": {"String": SPACE}, "content": " "}  # type: ignore[typeddict-item] # fmt: skip
     return {
         **values,
         "added_tokens": _added(tokens, types),
