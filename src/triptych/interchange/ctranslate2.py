@@ -12,7 +12,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -121,7 +121,7 @@ class _Reader:
             types=types,
         )  # fmt: skip
 
-    def _damaged(self, what: str, **values: object) -> None:
+    def _damaged(self, what: str, /, **values: object) -> NoReturn:
         raise RunError("{path} is damaged: " + what + ". " + COPY, path=self.path, **values)
 
     def _hold(self, count: int, least: int, what: str) -> None:

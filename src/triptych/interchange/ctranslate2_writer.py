@@ -1,7 +1,7 @@
 """Write a translator as a folder that CTranslate2 runs.
 
-It is a TransformerSpec there: an encoder-decoder, pre-norm or post-norm, plain or gated, with fixed,
-learned or rotary positions.
+It is a TransformerSpec there: an encoder-decoder, pre-norm or post-norm, plain or gated, with
+fixed, learned or rotary positions.
 """
 
 from __future__ import annotations
@@ -177,8 +177,9 @@ class _Writer:
         return _array(sinusoids(first + rows, stack.width, stack.sinusoids)[first:])
 
     def _attention(self, name: str, stack: StackConfig, rotary: bool) -> None:
-        if (stack.key_heads or stack.heads) != stack.heads:
-            self.found[f"{name}/num_heads_kv"] = np.int32(stack.key_heads)
+        key_heads = stack.key_heads or stack.heads
+        if key_heads != stack.heads:
+            self.found[f"{name}/num_heads_kv"] = np.int32(key_heads)
         if stack.head_width is not None:
             self.found[f"{name}/head_dim"] = np.int32(stack.head_width)
         if rotary:

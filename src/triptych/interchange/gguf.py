@@ -12,8 +12,9 @@ import mmap
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -151,7 +152,7 @@ class _Reader:
 
     # Parts of a header ----------------------------------------------------------------------------
 
-    def _damaged(self, what: str, **values: object) -> None:
+    def _damaged(self, what: str, /, **values: object) -> NoReturn:
         raise RunError("{path} is damaged: " + what + ". " + COPY, path=self.path, **values)
 
     def _hold(self, count: int, least: int, what: str) -> None:
@@ -248,7 +249,7 @@ class _Reader:
                 read=", ".join(one.name for one in TYPES.values()),
             )
         ordered = sorted(places.items(), key=lambda item: item[1].start)
-        for (name, one), (other, next_one) in zip(ordered, ordered[1:], strict=False):
+        for (name, one), (other, next_one) in pairwise(ordered):
             if one.start + one.size > next_one.start:
                 self._damaged("{name} and {other} overlap", name=name[:60], other=other[:60])
         return places

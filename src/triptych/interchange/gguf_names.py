@@ -107,8 +107,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         architecture="Gemma3ForCausalLM",
         outside=_OUTSIDE,
         inside={
-            **_ATTENTION, **_GATED, **_HEAD_NORMS, "post_attention_norm": "post_attention_layernorm",
-            "ffn_norm": "pre_feedforward_layernorm", "post_ffw_norm": "post_feedforward_layernorm",
+            **_ATTENTION, **_GATED, **_HEAD_NORMS,
+            "post_attention_norm": "post_attention_layernorm",
+            "ffn_norm": "pre_feedforward_layernorm",
+            "post_ffw_norm": "post_feedforward_layernorm",
         },
         sizes=_SIZES,
         epsilon=_RMS,

@@ -1,4 +1,4 @@
-"""Translate the tokenizer of a GGUF file to tokenizer.json and back.
+"""Translate the tokenizer of a GGUF file to tokenizer.json.
 
 Two kinds are read: "gpt2", byte-level pairs (Radford et al. 2019, section 2.2) with one of some
 named ways to cut a text into words first, and "llama", SentencePiece's pairs by score (Kudo &
@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import tokenizers
 
-from ..data.tokenizers.byte_pieces import BYTE_VALUE
 from ..data.tokenizers.scored_pieces import tokenizer_json
 from ..data.tokenizers.tokenizer_file import AddedToken, Step, TokenizerJson
 from ..errors import RunError, brief
@@ -63,14 +61,6 @@ class ReadTokenizer:
     config: dict[str, object]
     ids: dict[str, object]
     generation: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(kw_only=True)
-class WrittenTokenizer:
-    """Hold the metadata that describe a tokenizer, and notes, one sentence each."""
-
-    metadata: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
 
 
 def read_tokenizer(metadata: Mapping[str, Any], where: str) -> ReadTokenizer:
@@ -239,7 +229,7 @@ def _sentence_piece(
     specials = [token for token, is_text in zip(tokens, text, strict=True) if not is_text]
     unknown = tokens[ids.get("unknown", 0)]
     values = tokenizer_json(tokens, [float(one) for one in scores], [unknown, unknown, *specials])
-    model: Any = values["model"]
+    model: Any = values.get("model")
     adds_space = metadata.get(PREFIX + "add_space_prefix", True) is not False
     steps: list[dict[str, object]] = [{"type": "Prepend", "prepend": SPACE}] if adds_space else []
     steps.append({"type": "Replace", "pattern": {"String": " "}, "content": SPACE})
@@ -276,139 +266,3 @@ def _with_ends(
         },
     }
     return {**values, "post_processor": template}
-
-
-# Writing ------------------------------------------------------------------------------------------
-
-
-def write_tokenizer(
-    values: Mapping[str, Any], config: Mapping[str, Any], ids: Mapping[str, Any], rows: int
-) -> WrittenTokenizer:
-    """Return the metadata for a tokenizer.json.
-
-    config: of the tokenizer, ids: config.json, rows: those of the embedding. Raises RunError for a
-    tokenizer that llama.cpp does not compute.
-    """
-    model = values["model"]
-    tokens, types = _table(values, rows)
-    if model.get("type") != "BPE":
-        raise RunError(
-            "GGUF is written with tokenizers of byte pairs; this is a {kind}.",
-            kind=model.get("type"),
-        )  # fmt: skip
-    before = tokenizers.Tokenizer.from_str(json.dumps(values)).encode("").ids
-    found: dict[str, Any] = {"model": "llama" if model.get("byte_fallback") else "gpt2"}
-    notes: list[str] = []
-    if found["model"] == "gpt2":
-        found["pre"] = _name_of_cut(values.get("pre_tokenizer"))
-        found["merges"] = [pair if isinstance(pair, str) else " ".join(pair)
-                           for pair in model["merges"]]  # fmt: skip
-    else:
-        pieces, notes = _as_sentence_piece(values, tokens, types)
-        tokens = pieces
-        found["scores"] = _scores(model["merges"], model["vocab"], len(tokens))
-        found["add_space_prefix"] = _adds_space(values)
-    found |= {
-        "tokens": tokens,
-        "token_type": np.array(types, np.int32),
-        "add_bos_token": bool(before) and before[0] == _first(ids.get("bos_token_id")),
-        "add_eos_token": False,
-    }
-    for key in BOTH_ENDS:
-        number = _first(ids.get(f"{key}_token_id"))
-        if number is not None:
-            found[f"{key}_token_id"] = number
-    ends = ids.get("eos_token_id")
-    if isinstance(ends, list) and len(ends) > 1:
-        found["eot_token_id"] = ends[1]
-    metadata = {PREFIX + key: value for key, value in found.items()}
-    template = config.get("chat_template")
-    if isinstance(template, str):
-        metadata["tokenizer.chat_template"] = template
-    return WrittenTokenizer(metadata=metadata, notes=notes)
-
-
-def _first(given: object) -> int | None:
-    number = given[0] if isinstance(given, list) and given else given
-    return number if type(number) is int else None
-
-
-def _table(values: Mapping[str, Any], rows: int) -> tuple[list[str], list[int]]:
-    """Return the text and the type of each row of the embedding."""
-    numbers: dict[str, int] = dict(values["model"]["vocab"])
-    added = values.get("added_tokens") or []
-    numbers |= {one["content"]: one["id"] for one in added}
-    special = {one["id"]: CONTROL if one.get("special") else USER for one in added}
-    marks: list[dict[str, Any]] = [values.get("post_processor") or {}]
-    marks += marks[0].get("processors") or []
-    around = {number for one in marks for token in (one.get("special_tokens") or {}).values()
-              for number in token["ids"]}  # fmt: skip
-    tokens, types = [f"[PAD{number}]" for number in range(rows)], [UNUSED] * rows
-    for token, number in numbers.items():
-        tokens[number], types[number] = token, special.get(number, NORMAL)
-        if number in around:
-            types[number] = CONTROL
-        elif token in BYTE_VALUE and values["model"].get("byte_fallback"):
-            types[number] = BYTE
-    return tokens, types
-
-
-def _name_of_cut(step: Mapping[str, Any] | None) -> str:
-    """Return the name of the cut that a pre-tokenizer is. Raises RunError if it has none."""
-    for name in CUTS:
-        if _essence(step) == _essence(cutter(name)):
-            return name
-    raise RunError(
-        "llama.cpp has no name for the way in which this tokenizer cuts a text into words; it has "
-        "those of {known}.",
-        known=", ".join(CUTS),
-    )
-
-
-def _essence(step: Mapping[str, Any] | None) -> object:
-    """Return what decides how a pre-tokenizer cuts."""
-    kind = (step or {}).get("type")
-    if step is None or kind is None:
-        return None
-    if kind == "Sequence":
-        return [_essence(one) for one in step["pretokenizers"]]
-    if kind == "ByteLevel":
-        return kind, step.get("use_regex", True), step.get("add_prefix_space", True)
-    if kind == "Digits":
-        return kind, step.get("individual_digits", False)
-    pattern = step.get("pattern")
-    return kind, json.dumps(pattern), step.get("behavior"), step.get("invert", False)
-
-
-def _adds_space(values: Mapping[str, Any]) -> bool:
-    step: Mapping[str, Any] = values.get("normalizer") or {}
-    steps = step.get("normalizers") or [step]
-    cut: Mapping[str, Any] = values.get("pre_tokenizer") or {}
-    return any(one.get("type") == "Prepend" for one in steps) or (
-        cut.get("type") == "Metaspace" and cut.get("prepend_scheme", "always") != "never"
-    )
-
-
-def _scores(merges: Sequence[Any], vocabulary: Mapping[str, int], count: int) -> np.ndarray:
-    """Return a score for each token: pieces that are joined earlier have a higher one."""
-    scores = np.zeros(count, np.float32)
-    for rank, pair in enumerate(merges):
-        first, second = pair.split(" ", 1) if isinstance(pair, str) else pair
-        number = vocabulary[first + second]
-        scores[number] = scores[number] or -1.0 - rank
-    return scores
-
-
-def _as_sentence_piece(
-    values: Mapping[str, Any], tokens: Sequence[str], types: Sequence[int]
-) -> tuple[list[str], list[str]]:
-    """Return the pieces with SentencePiece's sign for a space, and notes.
-
-    llama.cpp joins any neighbours whose union is a piece, in the order of scores; byte pairs join
-    only those that were learnt. Pieces that this joins otherwise are counted.
-    """
-    pieces = [
-        token.replace(" ", SPACE) if kind in (NORMAL, USER) else token
-        for token, kind in zip(tokens, types, strict=True)
-    ]
-    return pieces, []

@@ -36,7 +36,7 @@ def _halves(columns: Bytes) -> Floats:
     return np.ascontiguousarray(columns).view(np.float16).astype(np.float32)
 
 
-def _nibbles(columns: Bytes) -> Bytes:
+def _nibbles(columns: Bytes) -> Any:
     """Return the low halves of all bytes, then the high halves."""
     return np.concatenate([columns & 15, columns >> 4], axis=1)
 
@@ -46,7 +46,7 @@ def _q4_0(blocks: Bytes) -> Floats:
 
 
 def _q4_1(blocks: Bytes) -> Floats:
-    steps = _nibbles(blocks[:, 4:]).astype(np.float32)
+    steps: Floats = _nibbles(blocks[:, 4:]).astype(np.float32)
     return _halves(blocks[:, :2]) * steps + _halves(blocks[:, 2:4])
 
 
@@ -121,8 +121,9 @@ def dequantised(kind: TensorType, data: Bytes, shape: tuple[int, ...]) -> Tensor
         return torch.from_numpy(np.array(data)).view(types[kind.name]).reshape(shape)
     blocks = data.reshape(-1, kind.bytes)
     found = np.empty((len(blocks), kind.block), np.float32)
-    for start in range(0, len(blocks), CHUNK):
-        found[start : start + CHUNK] = kind.decode(np.asarray(blocks[start : start + CHUNK]))
+    with np.errstate(all="ignore"):  # scales of a damaged file may be NaN or infinite
+        for start in range(0, len(blocks), CHUNK):
+            found[start : start + CHUNK] = kind.decode(np.asarray(blocks[start : start + CHUNK]))
     return torch.from_numpy(found).reshape(shape)
 
 
