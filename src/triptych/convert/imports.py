@@ -18,7 +18,7 @@ from ..data.tokenizers.scored_pieces import tokenizer_json
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.settings import DecodingSettings
 from ..errors import RunError, UsageError, brief, unknown
-from ..interchange import huggingface, llama
+from ..interchange import ctranslate2, ctranslate2_reader, gguf, gguf_models, huggingface, llama
 from ..interchange import llama2c as llama_file
 from ..interchange.families import BY_KIND, READ
 from ..interchange.family import Family, PublishedClass
@@ -63,14 +63,15 @@ class Import:
     names: NameMap = field(repr=False)
     files: dict[str, dict[str, int | str]]
     metadata: dict[str, object] = field(default_factory=dict)
+    quantised: Mapping[str, int] = field(default_factory=dict)
 
 
 def import_folder(
     source: str | Path, out: str | Path, task: str | None = None, allow_nonfinite: bool = False
 ) -> Certificate:
-    """Read a model of the library transformers or of llama2.c and write it as a run folder.
+    """Read a model of the library transformers, of GGUF or of llama2.c and write it as a run folder.
 
-    The former may be of any family in `interchange/families.py` that is read. `task` is one whose
+    The first two may be of any family in `interchange/families.py` that is read. `task` is one whose
     head the folder holds, or "embedding"; by default that of its class. `out` appears whole or not
     at all.
 
@@ -84,9 +85,9 @@ def import_folder(
     found = (
         _from_llama_file(source, task)
         if llama_file.is_folder(source)
-        else _from_huggingface(source, task)
+        else _from_published(_opened(source), task)
     )
-    use, name = found.use, Path(source).resolve().name
+    use, name = found.use, Path(source).resolve().name.removesuffix(".gguf")
     chosen = build_task(use.task, use.options)
     wanted = shapes(found.config, chosen, use.labels)
     tensors, certificate = found.names.to_ours(found.tensors, wanted, str(found.path))
@@ -96,6 +97,7 @@ def import_folder(
         found.kind,
         found.files,
     )
+    certificate.quantised = dict(found.quantised)
     if not allow_nonfinite:
         found.names.refuse_nonfinite(tensors, str(found.path))
     with whole_folder(out) as aside:
@@ -152,14 +154,24 @@ def family_of(kind: str, given: object, where: str) -> Family:
     return found
 
 
-def _from_huggingface(source: str | Path, task: str | None) -> Import:
-    folder = huggingface.read_folder(source)
+def _opened(source: str | Path) -> huggingface.Folder:
+    """Read what `source` holds, whatever its format, in the form of a Hugging Face folder."""
+    if gguf.is_gguf(source):
+        return gguf_models.read_model(source)
+    if ctranslate2.is_folder(source):
+        return ctranslate2_reader.read_model(source)
+    return huggingface.read_folder(source)
+
+
+def _from_published(folder: huggingface.Folder, task: str | None) -> Import:
     kind, path, values = folder.kind, folder.path, folder.config
     where = str(path / "config.json"), str(path / "tokenizer.json")
+    if folder.reader is not None:
+        where = str(path), str(path)
     family = family_of(kind, values.get("model_type"), where[0])
     assert family.read_config is not None, "families of READ are read"
     config = family.read_config(values, where[0])
-    refuse_unlike(config, where[0], folder.weights)
+    refuse_unlike(config, where[0], folder.weights, folder.shapes)
     tensors, files = folder.read_weights()
     config = family.fitted(config, tensors)
     own = own_use(values, where[0])
@@ -200,6 +212,7 @@ def _from_huggingface(source: str | Path, task: str | None) -> Import:
             "generation_config": folder.generation_config,
             **({OWN: values[OWN]} if OWN in values else {}),
         },
+        quantised=folder.quantised,
     )
 
 
@@ -278,7 +291,7 @@ def open_origin(path: str | Path, task: str) -> Run:
     The latter is imported into a run that is deleted with the process. `task` is the task to be
     trained; a head for masked words is imported only for that task.
     """
-    in_one_file = llama_file.is_folder(path)
+    in_one_file = llama_file.is_folder(path) or gguf.is_gguf(path)
     if not in_one_file and not huggingface.is_folder(path):
         return Run.open(path)
     kind = "" if in_one_file else str(_model_type(Path(path)))

@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import RunError, brief
-from ..runs.storage import fingerprint
 from .ctranslate2 import MODEL, SCALE, Content, read_content
 from .ctranslate2_writer import NORM, SPECIFICATION, VOCABULARIES
-from .huggingface import read_json
-from .published import PublishedModel
+from .huggingface import Folder, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +26,7 @@ SIDES = ("encoder", "decoder")
 ACTIVATIONS = {0: "relu", 1: "gelu_new", 2: "swish", 3: "gelu"}  # there, by number
 
 
-def read_model(path: str | Path) -> PublishedModel:
+def read_model(path: str | Path) -> Folder:
     """Read a folder of CTranslate2 in the form of a Hugging Face folder.
 
     Raises RunError if it is damaged, not an encoder-decoder of text, or has parts that no published
@@ -54,10 +52,11 @@ def read_model(path: str | Path) -> PublishedModel:
     for name, kind in content.types.items():
         if name.endswith("/weight"):
             types[kind] = types.get(kind, 0) + 1
-    return PublishedModel(
+    return Folder(
         path=path,
         config=config,
-        tensors=tensors,
+        weights=[path / MODEL],
+        places={},
         tokenizer=text,
         tokenizer_config=read_json(extra) if extra.is_file() else {},
         generation_config={
@@ -65,8 +64,9 @@ def read_model(path: str | Path) -> PublishedModel:
             for key in ("eos_token_id", "pad_token_id", "decoder_start_token_id")
             if key in config
         },
-        files={MODEL: fingerprint(path / MODEL)},
-        types=types,
+        reader=lambda: tensors,
+        shapes=[tuple(one.shape) for one in tensors.values()],
+        quantised={kind: count for kind, count in types.items() if kind.startswith("int")},
     )
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import RunError, brief, nearest
-from ..runs.storage import fingerprint
 from .gguf import GgufFile, read_gguf, write_gguf
 from .gguf_names import (  # fmt: skip
     ARCHITECTURES,
@@ -29,46 +28,51 @@ from .gguf_names import (  # fmt: skip
 from .gguf_tokenizer import read_tokenizer
 from .gguf_tokenizer_writer import write_tokenizer
 from .gguf_types import F16, F32, Q8_0, TensorType
-from .published import PublishedModel
+from .huggingface import Folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FILE_TYPES = {"F16": (1, F16), "Q8_0": (7, Q8_0)}  # name -> general.file_type, type of matrices
+FLOATS = ("F32", "F16", "BF16")
+FILE_TYPES = {"F32": (0, F32), "F16": (1, F16), "Q8_0": (7, Q8_0)}  # name -> general.file_type, type of matrices
 GEMMA_PATTERN = 6  # every sixth layer of Gemma 3 sees everything
 LARGEST_GEMMA = 62  # layers of the Gemma whose scores have another scale
 LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 
 
-def read_model(path: str | Path) -> PublishedModel:
+def read_model(path: str | Path) -> Folder:
     """Read a GGUF file, or the one in a folder, in the form of a Hugging Face folder.
 
-    Raises RunError if it is damaged, of another architecture, or holds types that are not read.
+    Its tensors are read when they are asked for. Raises RunError if it is damaged, of another
+    architecture, or holds types that are not read.
     """
     file = read_gguf(path)
     of = _architecture(file)
     config = _config(file, of)
-    tensors = {name: file.tensor(name) for name in file.places}
     heads = _size(config, of, "attention.head_count")
-    found = to_published(tensors, of, heads, _size(config, of, "attention.head_count_kv", heads),
-                         str(file.path))  # fmt: skip
-    first = "transformer.wte.weight" if of.kind == "gpt2" else "model.embed_tokens.weight"
-    head = found.get("lm_head.weight")
-    if head is not None and of.kind == "gpt2" and _equal(head, found[first]):
-        del found["lm_head.weight"]  # some converters write the tied embedding twice
-        head = None
-    config["tie_word_embeddings"] = head is None
+    key_heads = _size(config, of, "attention.head_count_kv", heads)
+    names = list(file.places)
+    if of.kind == "gpt2" and "output.weight" in names:
+        if _equal(file.tensor("output.weight"), file.tensor("token_embd.weight")):
+            names.remove("output.weight")  # some converters write the tied embedding twice
+    config["tie_word_embeddings"] = "output.weight" not in names
     taken = read_tokenizer(file.metadata, str(file.path))
-    config |= taken.ids
-    return PublishedModel(
+
+    def tensors() -> dict[str, Tensor]:
+        held = {name: file.tensor(name) for name in names}
+        return to_published(held, of, heads, key_heads, str(file.path))
+
+    return Folder(
         path=file.path,
-        config=config,
-        tensors=found,
+        config=config | taken.ids,
+        weights=[file.path],
+        places={},
         tokenizer=taken.tokenizer,
         tokenizer_config=taken.config,
         generation_config=taken.generation,
-        files={file.path.name: fingerprint(file.path)},
-        types=file.types,
+        reader=tensors,
+        shapes=[file.places[name].shape for name in names],
+        quantised={name: count for name, count in file.types.items() if name not in FLOATS},
     )
 
 
@@ -296,8 +300,8 @@ def write_model(
 ) -> list[str]:
     """Write a decoder in the form of a Hugging Face folder as a GGUF file.
 
-    kind: "F16" or "Q8_0", the type of matrices; vectors, and rows that do not fill blocks of 32,
-    stay F32 and F16. Returns notes, one sentence each.
+    kind: "F32", "F16" or "Q8_0", the type of matrices; vectors, and rows that do not fill blocks of
+    32, stay F32 and F16. Returns notes, one sentence each.
 
     Raises RunError listing what llama.cpp does not compute.
     """

@@ -6,7 +6,7 @@ They hold config.json, model.safetensors (whole or in shards) and tokenizer.json
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +24,12 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 @dataclass(kw_only=True)
 class Folder:
-    """Hold the content of such a folder.
+    """Hold the content of such a folder, or of a file of another format in its form.
 
     weights: its files, not read yet; places: tensor -> file, for shards.
+
+    reader: Reads the tensors of another format, whose shapes are `shapes`; quantised: how many of
+    them are of each type that holds no floating point.
     """
 
     path: Path
@@ -36,6 +39,9 @@ class Folder:
     tokenizer: str = field(repr=False)
     tokenizer_config: dict[str, object] = field(default_factory=dict)
     generation_config: dict[str, object] = field(default_factory=dict)
+    reader: Callable[[], dict[str, Tensor]] | None = field(default=None, repr=False)
+    shapes: Sequence[tuple[int, ...]] | None = field(default=None, repr=False)
+    quantised: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -61,8 +67,8 @@ class Folder:
 
     def read_weights(self) -> tuple[dict[str, Tensor], dict[str, dict[str, int | str]]]:
         """Read all tensors, of all shards, and the size and SHA-256 of each file."""
-        tensors: dict[str, Tensor] = {}
-        for path in self.weights:
+        tensors: dict[str, Tensor] = {} if self.reader is None else self.reader()
+        for path in self.weights if self.reader is None else ():
             tensors |= read_tensors(path)
         problems = [
             f"'{name}' is missing in {place}"

@@ -36,6 +36,7 @@ class Certificate:
     """Record the result of a load.
 
     Names are theirs; `casts` holds the original dtype of each tensor that was not float32.
+    `quantised` counts the tensors of each type that holds no floating point.
     """
 
     mapped: int = 0  # tensors of theirs
@@ -47,9 +48,13 @@ class Certificate:
     source: str = ""
     model_type: str = ""
     files: dict[str, dict[str, int | str]] = field(default_factory=dict)  # name -> bytes, sha256
+    quantised: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        return asdict(self)
+        values = asdict(self)
+        if not self.quantised:
+            del values["quantised"]
+        return values
 
     def lines(self) -> list[str]:
         """Write the certificate as sentences."""
@@ -66,6 +71,10 @@ class Certificate:
             kinds[kind] = kinds.get(kind, 0) + 1
         found += [
             f"Cast to float32: {count:,} tensors that were {kind}." for kind, count in kinds.items()
+        ]
+        found += [
+            f"Dequantised to float32: {count:,} tensors of type {kind}."
+            for kind, count in self.quantised.items()
         ]
         return found + [
             f"{name}: {mark['bytes']:,} bytes, SHA-256 {mark['sha256']}."

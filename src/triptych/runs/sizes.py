@@ -66,7 +66,12 @@ def bytes_needed(config: AnyConfig, a_weight: int = FLOAT_BYTES, tokens: int = 0
     )
 
 
-def refuse_unlike(config: AnyConfig, where: str | Path, weights: Sequence[Path]) -> None:
+def refuse_unlike(
+    config: AnyConfig,
+    where: str | Path,
+    weights: Sequence[Path],
+    held_shapes: Sequence[tuple[int, ...]] | None = None,
+) -> None:
     """Raise RunError where the weights' files or the memory cannot hold the model.
 
     A file that holds a little less than the model is left to the later comparison of names and
@@ -76,10 +81,11 @@ def refuse_unlike(config: AnyConfig, where: str | Path, weights: Sequence[Path])
         config: The model.
         where: The file that describes it.
         weights: Its safetensors files, of which only the headers are read.
+        held_shapes: The shapes of its tensors, for files of another format.
     """
-    shapes: list[tuple[int, ...]] = []
+    shapes = list(held_shapes or ())
     # Where a header cannot be read, reading the whole file raises the error that names it.
-    for path in weights:
+    for path in weights if held_shapes is None else ():
         shapes += tensor_shapes(path).values() or [
             tuple(tensor.shape) for tensor in read_tensors(path).values()
         ]
