@@ -11,6 +11,8 @@ from ..errors import shell_command
 from ..messages import message
 from .console import field, put, talk
 
+Format = Literal["huggingface", "gguf", "ctranslate2"]
+Precision = Literal["float32", "float16", "int8"]
 ImportTask = Literal[
     "embedding",
     "masked-words",
@@ -32,7 +34,7 @@ def import_(
     task: ImportTask | None = None,
     allow_nonfinite: bool = False,
 ) -> int:
-    """Turn a folder of the transformers library, or of llama2.c, into a run.
+    """Turn a folder of the transformers library, a GGUF file or a folder of llama2.c into a run.
 
     Prints which tensors were read, left out and shared, as the run's import.json keeps it.
 
@@ -40,8 +42,8 @@ def import_(
     ----------
     source
         A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json (BERT,
-        GPT-2, Llama and others); or with a model and its tokenizer (tok*.bin) as llama2.c writes
-        them.
+        GPT-2, Llama and others); a GGUF file of llama.cpp, whose weights are dequantised; or a
+        folder with a model and its tokenizer (tok*.bin) as llama2.c writes them.
     run
         The run folder to write; it must be new or empty.
     task
@@ -66,22 +68,28 @@ def export(
     dest: Path,
     /,
     *,
-    format_: Annotated[Literal["huggingface"], Parameter(name="--format")] = "huggingface",
+    format_: Annotated[Format, Parameter(name="--format")] = "huggingface",
+    precision: Precision | None = None,
 ) -> int:
-    """Write a run as a folder that the transformers library loads.
+    """Write a run as a folder that the transformers library loads, or for another runtime.
 
     Parameters
     ----------
     run
         Folder of a trained or imported run.
     dest
-        The folder to write; it must be new or empty.
+        The folder to write; it must be new or empty. With --format gguf it may be a file that ends
+        in .gguf.
     format_
-        huggingface: for AutoModel and AutoTokenizer of the transformers library.
+        huggingface: for AutoModel and AutoTokenizer of the transformers library. gguf: one file of
+        a decoder for llama.cpp. ctranslate2: a folder of a translator for CTranslate2.
+    precision
+        Type of the weight matrices: float16 for gguf unless given (int8 is Q8_0 there), float32
+        for ctranslate2.
     """
     from ..convert import export_run
 
-    for line in export_run(run, dest):
+    for line in export_run(run, dest, format_, precision):
         talk(line)
     put(field(dest))
     return 0

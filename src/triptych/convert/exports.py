@@ -17,6 +17,7 @@ from ..runs.run import Run, RunConfig
 from ..runs.storage import read_tensors, whole_folder
 from ..tasks.specs import SPECS
 from .classes import RECURRENT, ExportClass, Form, export_class, refusals
+from .formats import Format, Precision, Published, write_ctranslate2, write_gguf
 from .heads import OWN, own_values
 from .shared import IMPORT, VECTORS, refuse_activation
 from .tokenizer_files import tokenizer_files
@@ -42,8 +43,19 @@ PRESETS = {
 }
 
 
-def export_run(path: str | Path, dest: str | Path) -> list[str]:
-    """Write a run as a folder that the library transformers loads.
+def export_run(
+    path: str | Path,
+    dest: str | Path,
+    format: Format = "huggingface",
+    precision: Precision | None = None,
+) -> list[str]:
+    """Write a run as a folder that the library transformers loads, or for another runtime.
+
+    Args:
+        path: The run.
+        dest: The folder to write; for GGUF it may be a file that ends in .gguf.
+        format: "huggingface", "gguf" for llama.cpp or "ctranslate2".
+        precision: The type of matrices; None: float16 in GGUF, else float32.
 
     Returns:
         What is worth knowing about the export, one sentence each.
@@ -51,12 +63,40 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
     Raises:
         RunError: The text names every setting, option and tensor without a counterpart there.
     """
-    from ..model.lora import merged
-
     run, dest = Run.open(path), Path(dest)
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
         raise UsageError(f"{dest} already exists. Name another folder to export to.")
     config = run.read_config()
+    if format == "ctranslate2":
+        return write_ctranslate2(run, config, dest, precision or "float32")
+    if format == "huggingface" and precision not in (None, "float32"):
+        raise UsageError(
+            "A folder of the library transformers keeps the types of its weights: leave out "
+            "--precision, or give --format gguf or ctranslate2."
+        )
+    held, generation = _published(run, config)
+    if format == "gguf":
+        done = write_gguf(held, dest, config.name, precision or "float16")
+        return [*done, *held.notes]
+    with whole_folder(dest) as aside:
+        huggingface.write_folder(
+            aside,
+            held.config,
+            held.tensors,
+            held.tokenizer,
+            held.tokenizer_config,
+            _card_of_export(run, config, held.architecture),
+            generation,
+        )
+        if config.task == VECTORS:
+            write_pooling(aside, config)
+    return [f"{len(held.tensors):,} tensors as {held.architecture}.", *held.notes]
+
+
+def _published(run: Run, config: RunConfig) -> tuple[Published, dict[str, object]]:
+    """Return a run in the form of a Hugging Face folder, and its generation_config.json."""
+    from ..model.lora import merged
+
     before = _import_of(run)
     form = Form(
         config.task, config.options, config.model, len(config.tokenizers), before.get("model_type")
@@ -71,22 +111,15 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
     values = _config_values(chosen, tokenizer, form, labels, before, theirs)
     own = before.get(OWN) if before else own_values(form, labels, chosen.names, tensors)
     values |= {OWN: own} if own else {}
-    with whole_folder(dest) as aside:
-        huggingface.write_folder(
-            aside,
-            values,
-            theirs,
-            written["tokenizer"],
-            before.get("tokenizer_config") or written["config"],
-            _card_of_export(run, config, chosen.architecture),
-            _generation(values, tokenizer, form, before),
-        )
-        if config.task == VECTORS:
-            write_pooling(aside, config)
-    return [
-        f"{len(theirs):,} tensors as {chosen.architecture}.",
-        *_notes(chosen.names, tensors, labels, written["notes"]),
-    ]
+    held = Published(
+        architecture=chosen.architecture,
+        config=values,
+        tensors=theirs,
+        tokenizer=written["tokenizer"],
+        tokenizer_config=before.get("tokenizer_config") or written["config"],
+        notes=_notes(chosen.names, tensors, labels, written["notes"]),
+    )
+    return held, _generation(values, tokenizer, form, before)
 
 
 def _refuse(run: Run, config: RunConfig, form: Form) -> None:

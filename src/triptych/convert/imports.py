@@ -69,11 +69,11 @@ class Import:
 def import_folder(
     source: str | Path, out: str | Path, task: str | None = None, allow_nonfinite: bool = False
 ) -> Certificate:
-    """Read a model of the library transformers, of GGUF or of llama2.c and write it as a run folder.
+    """Read a model of the library transformers, GGUF or llama2.c and write it as a run folder.
 
-    The first two may be of any family in `interchange/families.py` that is read. `task` is one whose
-    head the folder holds, or "embedding"; by default that of its class. `out` appears whole or not
-    at all.
+    The first two may be of any family in `interchange/families.py` that is read. `task` is one
+    whose head the folder holds, or "embedding"; by default that of its class. `out` appears whole
+    or not at all.
 
     Raises:
         RunError: Something is missing or does not fit; the text lists everything.

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FLOATS = ("F32", "F16", "BF16")
-FILE_TYPES = {"F32": (0, F32), "F16": (1, F16), "Q8_0": (7, Q8_0)}  # name -> general.file_type, type of matrices
+FILE_TYPES = {
+    "F32": (0, F32),
+    "F16": (1, F16),
+    "Q8_0": (7, Q8_0),
+}  # name -> general.file_type, type of matrices
 GEMMA_PATTERN = 6  # every sixth layer of Gemma 3 sees everything
 LARGEST_GEMMA = 62  # layers of the Gemma whose scores have another scale
 LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
@@ -52,9 +56,9 @@ def read_model(path: str | Path) -> Folder:
     heads = _size(config, of, "attention.head_count")
     key_heads = _size(config, of, "attention.head_count_kv", heads)
     names = list(file.places)
-    if of.kind == "gpt2" and "output.weight" in names:
-        if _equal(file.tensor("output.weight"), file.tensor("token_embd.weight")):
-            names.remove("output.weight")  # some converters write the tied embedding twice
+    output, embedding = "output.weight", "token_embd.weight"
+    if of.kind == "gpt2" and output in names and _equal(*map(file.tensor, (output, embedding))):
+        names.remove(output)  # some converters write the tied embedding twice
     config["tie_word_embeddings"] = "output.weight" not in names
     taken = read_tokenizer(file.metadata, str(file.path))
 

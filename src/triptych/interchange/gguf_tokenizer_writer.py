@@ -15,6 +15,7 @@ import numpy as np
 import tokenizers
 
 from ..data.tokenizers.byte_pieces import BYTE_VALUE
+from ..data.tokenizers.tokenizer_file import tokens_by_id
 from ..errors import RunError
 from .gguf_tokenizer import (  # fmt: skip
     BOTH_ENDS,
@@ -47,12 +48,13 @@ def write_tokenizer(
     tokenizer that llama.cpp does not compute.
     """
     model = values["model"]
-    tokens, types = _table(values, rows)
     if model.get("type") != "BPE":
         raise RunError(
             "GGUF is written with tokenizers of byte pairs; this is a {kind}.",
             kind=model.get("type"),
         )  # fmt: skip
+    tokens = tokens_by_id(values, rows)
+    types = _types(values, tokens)
     before = tokenizers.Tokenizer.from_str(json.dumps(values)).encode("").ids
     found: dict[str, Any] = {"model": "llama" if model.get("byte_fallback") else "gpt2"}
     notes: list[str] = []
@@ -90,24 +92,18 @@ def _first(given: object) -> int | None:
     return number if type(number) is int else None
 
 
-def _table(values: Mapping[str, Any], rows: int) -> tuple[list[str], list[int]]:
-    """Return the text and the type of each row of the embedding."""
-    numbers: dict[str, int] = dict(values["model"]["vocab"])
+def _types(values: Mapping[str, Any], tokens: Sequence[str]) -> list[int]:
+    """Return the type of each token."""
     added = values.get("added_tokens") or []
-    numbers |= {one["content"]: one["id"] for one in added}
     special = {one["id"]: CONTROL if one.get("special") else USER for one in added}
     marks: list[dict[str, Any]] = [values.get("post_processor") or {}]
     marks += marks[0].get("processors") or []
-    around = {number for one in marks for token in (one.get("special_tokens") or {}).values()
-              for number in token["ids"]}  # fmt: skip
-    tokens, types = [f"[PAD{number}]" for number in range(rows)], [UNUSED] * rows
-    for token, number in numbers.items():
-        tokens[number], types[number] = token, special.get(number, NORMAL)
-        if number in around:
-            types[number] = CONTROL
-        elif token in BYTE_VALUE and values["model"].get("byte_fallback"):
-            types[number] = BYTE
-    return tokens, types
+    around = [token["ids"] for one in marks for token in (one.get("special_tokens") or {}).values()]
+    special |= {number: CONTROL for ids in around for number in ids}
+    known = values["model"]["vocab"]
+    spelt = BYTE_VALUE if values["model"].get("byte_fallback") else {}
+    found = [BYTE if token in spelt else NORMAL if token in known else UNUSED for token in tokens]
+    return [special.get(number, kind) for number, kind in enumerate(found)]
 
 
 def _name_of_cut(step: Mapping[str, Any] | None) -> str:

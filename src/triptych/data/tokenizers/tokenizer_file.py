@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import tokenizers
 from tokenizers import models
@@ -150,3 +150,19 @@ def put_between(backend: tokenizers.Tokenizer) -> list[int]:
     if 0 not in sides or 1 not in sides:
         return []
     return encoding.ids[len(sides) - sides[::-1].index(0) : sides.index(1)]
+
+
+def tokens_by_id(values: Mapping[str, Any], rows: int) -> list[str]:
+    """Return the token of each row of an embedding; `[PAD7]` where row 7 has none."""
+    vocabulary = (values.get("model") or {}).get("vocab") or {}
+    pairs = (
+        vocabulary.items()
+        if isinstance(vocabulary, Mapping)
+        else ((token, number) for number, (token, _) in enumerate(vocabulary))
+    )
+    found = [f"[PAD{number}]" for number in range(rows)]
+    for token, number in pairs:
+        found[number] = token
+    for added in values.get("added_tokens") or []:
+        found[added["id"]] = added["content"]
+    return found
