@@ -278,8 +278,21 @@ def refusals(config: Mapping[str, Any]) -> list[str]:
     scaling = _scaling(config)
     if scaling.get("rope_type", "default") not in ("default", "linear", "yarn", "llama3"):
         found.append(f"rope_type is {scaling['rope_type']}")
-    if of.kind != "gemma3_text" and config.get("sliding_window"):
-        found.append(f"sliding_window is {config['sliding_window']}")
+    if of.kind != "gemma3_text":
+        window = config.get("sliding_window")
+        return found + ([f"sliding_window is {window}"] if window else [])
+    heads, layers = config["num_attention_heads"], config["num_hidden_layers"]
+    wide = config["hidden_size"] // heads if layers == LARGEST_GEMMA else config["head_dim"]
+    kinds = [
+        "sliding_attention" if (layer + 1) % GEMMA_PATTERN else "full_attention"
+        for layer in range(layers)
+    ]
+    if config.get("query_pre_attn_scalar", wide) != wide:
+        found.append(
+            f"query_pre_attn_scalar is {config['query_pre_attn_scalar']} instead of {wide}"
+        )
+    if config.get("layer_types", kinds) != kinds:
+        found.append(f"layer_types is not full_attention in every layer {GEMMA_PATTERN}")
     return found
 
 
@@ -378,4 +391,7 @@ def _metadata(config: Mapping[str, Any], of: Architecture, heads: int) -> dict[s
         found["rope.scaling.original_context_length"] = original
     if of.kind == "gemma3_text" and config.get("sliding_window"):
         found["attention.sliding_window"] = int(config["sliding_window"])
+        inside = (config.get("rope_parameters") or {}).get("sliding_attention", {})
+        base = inside.get("rope_theta", config.get("rope_local_base_freq", 10000.0))
+        found["rope.freq_base_swa"] = float(base)
     return found

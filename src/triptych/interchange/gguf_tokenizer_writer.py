@@ -63,7 +63,7 @@ def write_tokenizer(
         found["merges"] = [pair if isinstance(pair, str) else " ".join(pair)
                            for pair in model["merges"]]  # fmt: skip
     else:
-        pieces, notes = _as_sentence_piece(values, tokens, types)
+        pieces, notes = _as_sentence_piece(tokens, types)
         tokens = pieces
         found["scores"] = _scores(model["merges"], model["vocab"], len(tokens))
         found["add_space_prefix"] = _adds_space(values)
@@ -152,16 +152,21 @@ def _scores(merges: Sequence[Any], vocabulary: Mapping[str, int], count: int) ->
     return scores
 
 
-def _as_sentence_piece(
-    values: Mapping[str, Any], tokens: Sequence[str], types: Sequence[int]
-) -> tuple[list[str], list[str]]:
+def _as_sentence_piece(tokens: Sequence[str], types: list[int]) -> tuple[list[str], list[str]]:
     """Return the pieces with SentencePiece's sign for a space, and notes.
 
-    llama.cpp joins any neighbours whose union is a piece, in the order of scores; byte pairs join
-    only those that were learnt. Pieces that this joins otherwise are counted.
+    llama.cpp reads that sign in a text as a space too, so a piece with the sign itself that is then
+    spelt like another is not used. `types` is changed for it.
     """
-    pieces = [
-        token.replace(" ", SPACE) if kind in (NORMAL, USER) else token
-        for token, kind in zip(tokens, types, strict=True)
+    pieces: list[str] = []
+    taken: set[str] = set()
+    for number, token in enumerate(tokens):
+        piece = token.replace(" ", SPACE) if types[number] in (NORMAL, USER) else token
+        if piece in taken:
+            piece, types[number] = f"[PAD{number}]", UNUSED
+        taken.add(piece)
+        pieces.append(piece)
+    return pieces, [
+        "llama.cpp joins any two neighbours whose union is a piece, and triptych those that it "
+        "learnt: a rare word may be cut otherwise there."
     ]
-    return pieces, []
