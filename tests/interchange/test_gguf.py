@@ -235,7 +235,7 @@ def test_truncated_and_changed_files(good: bytes, tmp_path: Path) -> None:
         with pytest.raises(RunError):
             read_gguf(path)
     huge = struct.pack("<Q", 1 << 60)
-    for place in range(4, 250):
+    for place in range(4, 250, 3):
         path.write_bytes(good[:place] + huge + good[place + 8 :])
         try:
             held = read_gguf(path)

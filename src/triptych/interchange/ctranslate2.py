@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..errors import RunError
+from ..messages import Message, message
 from ..runs.storage import whole
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ TYPES = ("float32", "int8", "int16", "int32", "float16", "uint16")  # by their n
 NAMES = (*TYPES[:BFLOAT16], "bfloat16")
 SCALE = "_scale"  # the ending of the name of an array's scales
 Array = np.ndarray[Any, np.dtype[Any]]
-COPY = "Copy the file again, or convert the model again with ctranslate2 4."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,8 @@ class Content:
         scale = self.get(name + SCALE)
         if scale is None:
             raise RunError("{name} is quantised, but has no {scale}.", name=name, scale=SCALE)
-        if scale.size not in (1, len(values) if values.ndim else 1) or not (scale != 0).all():
+        rows = len(values) if values.ndim else 1
+        if scale.size not in (1, rows) or not (np.isfinite(scale) & (scale != 0)).all():
             raise RunError("{name}{scale} does not fit {name}.", name=name, scale=SCALE)
         by_row = scale.reshape(-1, *[1] * max(0, values.ndim - 1)).astype(np.float32)
         return torch.from_numpy(values.astype(np.float32) / by_row)
@@ -105,7 +106,7 @@ class _Reader:
                 path=self.path, version=version, known=VERSION,
             )  # fmt: skip
         specification, revision, count = self._text(), self._number(4), self._number(4)
-        self._hold(count, 3 + 1 + 1 + 4, "arrays")
+        self._hold(count, 3 + 1 + 1 + 4)
         arrays: dict[str, Array] = {}
         types: dict[str, str] = {}
         for _ in range(count):
@@ -121,58 +122,70 @@ class _Reader:
             types=types,
         )  # fmt: skip
 
-    def _damaged(self, what: str, /, **values: object) -> NoReturn:
-        raise RunError("{path} is damaged: " + what + ". " + COPY, path=self.path, **values)
+    def _damaged(self, problem: Message) -> NoReturn:
+        raise RunError(
+            "{path} is damaged: {problem}. Copy the file again, or convert the model again with "
+            "ctranslate2 4.",
+            path=self.path, problem=problem,
+        )  # fmt: skip
 
-    def _hold(self, count: int, least: int, what: str) -> None:
+    def _hold(self, count: int, least: int) -> None:
         """Raise RunError if the rest of the file is too small for `count` items."""
         if count * least > self.size - self.at:
             self._damaged(
-                "it names {count:,} {what}, more than its {size:,} bytes can hold",
-                count=count, what=what, size=self.size,
-            )  # fmt: skip
+                message(
+                    "at byte {at:,} it names {count:,} items, more than its {size:,} bytes hold",
+                    at=self.at,
+                    count=count,
+                    size=self.size,
+                )
+            )
 
     def _number(self, width: int) -> int:
-        self._hold(1, width, "numbers")
+        self._hold(1, width)
         self.at += width
         return int.from_bytes(self.data[self.at - width : self.at], "little")
 
     def _text(self) -> str:
         length = self._number(2)
-        self._hold(length, 1, "bytes of a name")
+        self._hold(length, 1)
         self.at += length
         return self.data[self.at - length : self.at].rstrip(b"\0").decode("utf-8", "replace")
 
     def _array(self, name: str) -> tuple[str, Array]:
         rank = self._number(1)
         if rank > MOST_DIMENSIONS:
-            self._damaged("{name} has {rank} dimensions", name=name[:60], rank=rank)
+            self._damaged(message("{name} has {rank} dimensions", name=name[:60], rank=rank))
         shape = tuple(self._number(4) for _ in range(rank))
         number, size = self._number(1), self._number(4)
         if number >= len(TYPES):
-            self._damaged("{name} is of the unknown type {number}", name=name[:60], number=number)
+            self._damaged(
+                message("{name} is of the unknown type {number}", name=name[:60], number=number)
+            )
         form, count = np.dtype(TYPES[number]), 1
         for one in shape:
             count *= one
         # The size has 32 bits only: that of a larger array is cut off there.
         if count * form.itemsize % (1 << 32) != size:
-            self._damaged(
+            self._damaged(message(
                 "{name} {shape} of {size:,} bytes is not {type}",
                 name=name[:60], shape=shape, size=size, type=NAMES[number],
-            )  # fmt: skip
-        self._hold(count, form.itemsize, "numbers")
+            ))  # fmt: skip
+        self._hold(count, form.itemsize)
         self.at += count * form.itemsize
         found = np.frombuffer(self.data, form, count, self.at - count * form.itemsize).copy()
         return NAMES[number], found.reshape(shape)
 
     def _aliases(self, arrays: Mapping[str, Array]) -> dict[str, str]:
         count = self._number(4)
-        self._hold(count, 6, "aliases")
+        self._hold(count, 6)
         aliases: dict[str, str] = {}
         for _ in range(count):
             alias, name = self._text(), self._text()
             if name not in arrays or alias in arrays:
-                self._damaged("the alias {alias} names {name}", alias=alias[:60], name=name[:60])
+                self._damaged(
+                    message("the alias {alias} names {name}", alias=alias[:60], name=name[:60])
+                )
             aliases[alias] = name
         return aliases
 

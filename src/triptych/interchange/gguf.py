@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..errors import RunError
+from ..messages import Message, message
 from ..runs.storage import whole
 from .gguf_types import TYPES, TensorType, dequantised, name_of_type, quantised
 
@@ -32,7 +33,6 @@ NUMBERS = {  # type of a value -> its form for struct
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", BOOL: "<?", 10: "<Q", 11: "<q",
     12: "<d",
 }  # fmt: skip
-COPY = "Copy the file again."
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def read_gguf(path: str | Path) -> GgufFile:
             return _Reader(path, data).read()
     except (OSError, ValueError) as error:  # an empty file cannot be mapped
         if path.is_file() and path.stat().st_size == 0:
-            raise RunError("{path} is empty. " + COPY, path=path) from None
+            raise RunError("{path} is empty. Copy the file again.", path=path) from None
         value = getattr(error, "strerror", None) or error
         raise RunError("{path} cannot be read: {value}.", path=path, value=value) from None
 
@@ -136,14 +136,14 @@ class _Reader:
                 path=self.path, version=version,
             )  # fmt: skip
         tensors, pairs = self._number(8), self._number(8)
-        self._hold(pairs, 13, "metadata values")  # an empty key, its type, one byte
+        self._hold(pairs, 13)  # an empty key, its type, one byte
         metadata: dict[str, Any] = {}
         for _ in range(pairs):
-            key = self._text("the name of a value")
+            key = self._text()
             if key in metadata:
                 self._damaged("it gives {key} twice", key=key[:60])
             metadata[key] = self._value(self._number(4), key)
-        self._hold(tensors, 24, "tensors")
+        self._hold(tensors, 24)
         table = [self._tensor() for _ in range(tensors)]
         return GgufFile(
             path=self.path, version=version, metadata=metadata,
@@ -152,60 +152,67 @@ class _Reader:
 
     # Parts of a header ----------------------------------------------------------------------------
 
-    def _damaged(self, what: str, /, **values: object) -> NoReturn:
-        raise RunError("{path} is damaged: " + what + ". " + COPY, path=self.path, **values)
+    def _damaged(self, problem: Message) -> NoReturn:
+        raise RunError(
+            "{path} is damaged: {problem}. Copy the file again.",
+            path=self.path, problem=problem,
+        )  # fmt: skip
 
-    def _hold(self, count: int, least: int, what: str) -> None:
+    def _hold(self, count: int, least: int) -> None:
         """Raise RunError if the rest of the file is too small for `count` items."""
         if count * least > self.size - self.at:
             self._damaged(
-                "its header names {count:,} {what}, more than its {size:,} bytes can hold",
-                count=count, what=what, size=self.size,
-            )  # fmt: skip
+                message(
+                    "at byte {at:,} it names {count:,} items, more than its {size:,} bytes hold",
+                    at=self.at,
+                    count=count,
+                    size=self.size,
+                )
+            )
 
     def _number(self, width: int) -> int:
-        self._hold(1, width, "numbers")
+        self._hold(1, width)
         self.at += width
         return int.from_bytes(self.data[self.at - width : self.at], "little")
 
-    def _text(self, what: str) -> str:
+    def _text(self) -> str:
         length = self._number(8)
-        self._hold(length, 1, f"bytes of {what}")
+        self._hold(length, 1)
         self.at += length
         return self.data[self.at - length : self.at].decode("utf-8", "replace")
 
     def _value(self, kind: int, key: str) -> Any:
         if kind == STRING:
-            return self._text("a text")
+            return self._text()
         if kind == ARRAY:
             inner, count = self._number(4), self._number(8)
             if inner == STRING:
-                self._hold(count, 8, "texts")
-                return [self._text("a text") for _ in range(count)]
+                self._hold(count, 8)
+                return [self._text() for _ in range(count)]
             if inner not in NUMBERS:
-                self._damaged("{key} is a list of type {kind}", key=key[:60], kind=inner)
+                self._damaged(message("{key} is a list of type {kind}", key=key[:60], kind=inner))
             form = np.dtype(NUMBERS[inner])
-            self._hold(count, form.itemsize, "numbers")
+            self._hold(count, form.itemsize)
             self.at += count * form.itemsize
             return np.frombuffer(self.data, form, count, self.at - count * form.itemsize).copy()
         if kind not in NUMBERS:
-            self._damaged("{key} is of the unknown type {kind}", key=key[:60], kind=kind)
+            self._damaged(message("{key} is of the unknown type {kind}", key=key[:60], kind=kind))
         size = struct.calcsize(NUMBERS[kind])
-        self._hold(1, size, "numbers")
+        self._hold(1, size)
         self.at += size
         return struct.unpack_from(NUMBERS[kind], self.data, self.at - size)[0]
 
     def _alignment(self, metadata: Mapping[str, Any]) -> int:
         value = metadata.get("general.alignment", ALIGNMENT)
         if type(value) is not int or not 0 < value <= LARGEST_ALIGNMENT or value & (value - 1):
-            self._damaged("general.alignment is {value}", value=repr(value)[:60])
+            self._damaged(message("general.alignment is {value}", value=repr(value)[:60]))
         return value
 
     def _tensor(self) -> tuple[str, tuple[int, ...], int, int]:
         """Return the name, the sizes with the rows first, the number of the type, the offset."""
-        name, count = self._text("a tensor's name"), self._number(4)
+        name, count = self._text(), self._number(4)
         if count > MOST_DIMENSIONS:
-            self._damaged("{name} has {count:,} dimensions", name=name[:60], count=count)
+            self._damaged(message("{name} has {count:,} dimensions", name=name[:60], count=count))
         sizes = tuple(self._number(8) for _ in range(count))
         return name, sizes[::-1], self._number(4), self._number(8)
 
@@ -226,19 +233,19 @@ class _Reader:
             for size in shape:
                 count *= size
             if name in places:
-                self._damaged("it holds {name} twice", name=shown)
+                self._damaged(message("it holds {name} twice", name=shown))
             if not count or (shape or (1,))[-1] % kind.block or offset % alignment:
-                self._damaged(
+                self._damaged(message(
                     "{name} of type {kind} has the shape {shape} and the offset {offset}",
                     name=shown, kind=kind.name, shape=shape, offset=offset,
-                )  # fmt: skip
+                ))  # fmt: skip
             size = count // kind.block * kind.bytes
             if start + offset + size > self.size:
-                self._damaged(
+                self._damaged(message(
                     "{name} {shape} of type {kind} ends at byte {end:,}, but the file has {size:,}",
                     name=shown, shape=shape, kind=kind.name, end=start + offset + size,
                     size=self.size,
-                )  # fmt: skip
+                ))  # fmt: skip
             places[name] = TensorPlace(kind, shape, start + offset, size)
         if unknown:
             raise RunError(
@@ -251,7 +258,9 @@ class _Reader:
         ordered = sorted(places.items(), key=lambda item: item[1].start)
         for (name, one), (other, next_one) in pairwise(ordered):
             if one.start + one.size > next_one.start:
-                self._damaged("{name} and {other} overlap", name=name[:60], other=other[:60])
+                self._damaged(
+                    message("{name} and {other} overlap", name=name[:60], other=other[:60])
+                )
         return places
 
 
