@@ -112,11 +112,11 @@ class _Reader:
         for _ in range(count):
             name = self._text()
             if name in arrays:
-                self._damaged("it holds {name} twice", name=name[:60])
+                self._damaged(message("it holds {name} twice", name=name[:60]))
             types[name], arrays[name] = self._array(name)
         aliases = self._aliases(arrays)
         if self.at != self.size:
-            self._damaged("it goes on for {more:,} bytes", more=self.size - self.at)
+            self._damaged(message("it goes on for {more:,} bytes", more=self.size - self.at))
         return Content(
             specification=specification, revision=revision, arrays=arrays, aliases=aliases,
             types=types,

@@ -141,7 +141,7 @@ class _Reader:
         for _ in range(pairs):
             key = self._text()
             if key in metadata:
-                self._damaged("it gives {key} twice", key=key[:60])
+                self._damaged(message("it gives {key} twice", key=key[:60]))
             metadata[key] = self._value(self._number(4), key)
         self._hold(tensors, 24)
         table = [self._tensor() for _ in range(tensors)]
