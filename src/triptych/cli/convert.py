@@ -23,6 +23,7 @@ ImportTask = Literal[
     "translation",
     "summarization",
     "text-to-text",
+    "chat",
 ]
 
 
@@ -33,8 +34,10 @@ def import_(
     *,
     task: ImportTask | None = None,
     allow_nonfinite: bool = False,
+    base: Path | None = None,
+    offline: bool = False,
 ) -> int:
-    """Turn a folder of the transformers library, a GGUF file or a folder of llama2.c into a run.
+    """Turn a model of another library, from a folder, a file or the hub, into a run.
 
     Prints which tensors were read, left out and shared, as the run's import.json keeps it.
 
@@ -43,19 +46,27 @@ def import_(
     source
         A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json (BERT,
         GPT-2, Llama and others); a GGUF file of llama.cpp, whose weights are dequantised; or a
-        folder with a model and its tokenizer (tok*.bin) as llama2.c writes them.
+        folder with a model and its tokenizer (tok*.bin) as llama2.c writes them. Or hf:org/name, or
+        hf:org/name@REVISION: a model of the Hugging Face hub, of which safetensors, JSON and
+        tokenizer files are fetched. Or a LoRA adapter of the library peft (adapter_config.json and
+        adapter_model.safetensors), which is added to its base.
     run
         The run folder to write; it must be new or empty.
     task
         The task of the run. By default it is that of the model's head: a classifier, a tagger, a
         reader that answers questions, or masked-words; an encoder without a head is imported for
-        embedding, a decoder for language-modelling.
+        embedding, a decoder with a chat template for chat, any other for language-modelling.
     allow_nonfinite
         Accept weights that are NaN or infinite, which are refused otherwise.
+    base
+        The base of an adapter, if it is not where its adapter_config.json says: a folder, a model
+        of the hub, or an imported run.
+    offline
+        Read a model of the hub from what was fetched before, and fetch nothing.
     """
-    from ..convert import import_folder
+    from ..convert import import_model
 
-    for line in import_folder(source, run, task, allow_nonfinite).lines():
+    for line in import_model(source, run, task, allow_nonfinite, base, offline, talk).lines():
         talk(line)
     command = shell_command("triptych", "train", "RECIPE", "--model.start", run)
     talk(message("Use it as it is, or fine-tune it: {command}", command=command))
@@ -70,6 +81,7 @@ def export(
     *,
     format_: Annotated[Format, Parameter(name="--format")] = "huggingface",
     precision: Precision | None = None,
+    adapter: bool = False,
 ) -> int:
     """Write a run as a folder that the transformers library loads, or for another runtime.
 
@@ -86,10 +98,16 @@ def export(
     precision
         Type of the weight matrices: float16 for gguf unless given (int8 is Q8_0 there), float32
         for ctranslate2.
+    adapter
+        Write only the LoRA adapter of a run that was trained from an imported model, as the library
+        peft reads it.
     """
-    from ..convert import export_run
+    from ..convert import export_adapter, export_run
 
-    for line in export_run(run, dest, format_, precision):
+    written = (
+        export_adapter(run, dest) if adapter else export_run(run, dest, format_, precision)
+    )
+    for line in written:
         talk(line)
     put(field(dest))
     return 0

@@ -7,8 +7,9 @@ tokenizer_config.json, so that an export gives back what was imported.
 
 from __future__ import annotations
 
+from .adapters import export_adapter, import_model, open_origin
 from .exports import export_run
-from .imports import import_folder, open_origin
+from .imports import import_folder
 from .shared import shapes
 
-__all__ = ["export_run", "import_folder", "open_origin", "shapes"]
+__all__ = ["export_adapter", "export_run", "import_folder", "import_model", "open_origin", "shapes"]

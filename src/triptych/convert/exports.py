@@ -19,6 +19,7 @@ from ..tasks.specs import SPECS
 from .classes import RECURRENT, ExportClass, Form, export_class, refusals
 from .formats import Format, Precision, Published, write_ctranslate2, write_gguf
 from .heads import OWN, own_values
+from .published_chat import KEY
 from .shared import IMPORT, VECTORS, refuse_activation
 from .tokenizer_files import tokenizer_files
 
@@ -116,10 +117,20 @@ def _published(run: Run, config: RunConfig) -> tuple[Published, dict[str, object
         config=values,
         tensors=theirs,
         tokenizer=written["tokenizer"],
-        tokenizer_config=before.get("tokenizer_config") or written["config"],
+        tokenizer_config=_tokenizer_config(before, written["config"]),
         notes=_notes(chosen.names, tensors, labels, written["notes"]),
     )
     return held, _generation(values, tokenizer, form, before)
+
+
+def _tokenizer_config(
+    before: Mapping[str, Any], written: Mapping[str, object]
+) -> Mapping[str, object]:
+    """Return that of the imported folder, with the chat template if it was in another file."""
+    given = before.get("tokenizer_config")
+    if not given:
+        return written
+    return {**{key: written[key] for key in (KEY,) if key in written}, **given}
 
 
 def _refuse(run: Run, config: RunConfig, form: Form) -> None:

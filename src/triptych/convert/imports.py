@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-import tempfile
-import weakref
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -33,18 +30,16 @@ from ..recipe.schema import ModelTable, Recipe
 from ..runs.run import Run, RunConfig
 from ..runs.sizes import refuse_unlike
 from ..runs.storage import whole_folder
-from ..tasks import language_modelling
 from ..tasks.specs import build_task
 from ..tasks.task import Task
+from . import hub
 from .answers import numbers_of, rewriting, sides_of
 from .heads import OWN, TASKS, Use, own_use, use_of
-from .shared import IMPORT, MASKED, VECTORS, refuse_activation, shapes
+from .published_chat import NEXT_TOKENS, use_of_decoder
+from .shared import IMPORT, VECTORS, refuse_activation, shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-NEXT_TOKENS = language_modelling.SPEC.name  # the task of an imported decoder
 
 
 @dataclass(kw_only=True)
@@ -66,34 +61,47 @@ class Import:
     quantised: Mapping[str, int] = field(default_factory=dict)
 
 
+def refuse_taken(out: Path) -> None:
+    """Raise UsageError unless a folder can be written."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} already exists. Name another folder for the run.")
+
+
 def import_folder(
-    source: str | Path, out: str | Path, task: str | None = None, allow_nonfinite: bool = False
+    source: str | Path,
+    out: str | Path,
+    task: str | None = None,
+    allow_nonfinite: bool = False,
+    fetched: hub.Fetched | None = None,
 ) -> Certificate:
     """Read a model of the library transformers, GGUF or llama2.c and write it as a run folder.
 
     The first two may be of any family in `interchange/families.py` that is read. `task` is one
     whose head the folder holds, or "embedding"; by default that of its class. `out` appears whole
-    or not at all.
+    or not at all. `fetched` says from where on the hub the folder came.
 
     Raises:
         RunError: Something is missing or does not fit; the text lists everything.
         UsageError: `out` is not empty.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} already exists. Name another folder for the run.")
+    refuse_taken(out)
     found = (
         _from_llama_file(source, task)
         if llama_file.is_folder(source)
         else _from_published(_opened(source), task)
     )
-    use, name = found.use, Path(source).resolve().name.removesuffix(".gguf")
+    use, place = found.use, str(Path(source).resolve())
+    name = Path(place).name.removesuffix(".gguf")
+    if fetched is not None:
+        name, place = fetched.name.split("/")[1], fetched.source
+        found.metadata["hub"] = {"name": fetched.name, "revision": fetched.revision}
     chosen = build_task(use.task, use.options)
     wanted = shapes(found.config, chosen, use.labels)
     tensors, certificate = found.names.to_ours(found.tensors, wanted, str(found.path))
     tensors |= _held(use, tensors, str(found.path))
     certificate.source, certificate.model_type, certificate.files = (
-        str(Path(source).resolve()),
+        place,
         found.kind,
         found.files,
     )
@@ -106,7 +114,7 @@ def import_folder(
         run.write_labels(use.labels)
         run.write_recipe(_recipe(found.kind, found.config, chosen, name))
         run.write_json(IMPORT, {**certificate.to_json(), **found.metadata})
-        run.write_card(_card_of_import(certificate, found.config, use.task, found.path))
+        run.write_card(_card_of_import(certificate, found.config, use.task, found.path, name))
         run.write_model(tensors)
         run.write_config(
             RunConfig(
@@ -182,7 +190,10 @@ def _from_published(folder: huggingface.Folder, task: str | None) -> Import:
             folder.tokenizer, where[1], *folder.bounds(), config.vocabulary_size
         )
         published = family.classes[0]
-        use = own or Use(task=_writing(task), options=_context(config), labels={})
+        plain = Use(task=NEXT_TOKENS, options=_context(config), labels={})
+        use, tokenizer = use_of_decoder(
+            path, folder.tokenizer_config, tokenizer, task, own or plain
+        )
     elif family.architecture == "encoder-decoder":
         published, sides = family.classes[0], sides_of(folder)
         ends = numbers_of(folder, folder.bounds()[1], "eos_token_id")
@@ -285,34 +296,6 @@ def _context(config: ModelConfig) -> dict[str, object]:
     return {"context": config.decoder.usable_positions}
 
 
-def open_origin(path: str | Path, task: str) -> Run:
-    """Open the run of `model.start`: a run folder, or an imported folder of another library.
-
-    The latter is imported into a run that is deleted with the process. `task` is the task to be
-    trained; a head for masked words is imported only for that task.
-    """
-    in_one_file = llama_file.is_folder(path) or gguf.is_gguf(path)
-    if not in_one_file and not huggingface.is_folder(path):
-        return Run.open(path)
-    kind = "" if in_one_file else str(_model_type(Path(path)))
-    writes = in_one_file or (kind in READ and READ[kind].architecture != "encoder")
-    wanted = None if writes or task == MASKED else VECTORS
-    return _imported(Path(path).resolve(), wanted)
-
-
-def _model_type(path: Path) -> object:
-    return huggingface.read_json(path / "config.json").get("model_type")
-
-
-def _imported(path: Path, task: str | None) -> Run:
-    """Import a folder of another library into a run that is deleted with the process."""
-    held = Path(tempfile.mkdtemp(prefix="triptych-"))
-    run = Run(held / path.name)
-    weakref.finalize(run, shutil.rmtree, held, True)
-    import_folder(path, run.path, task)
-    return run
-
-
 def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
     preset = BY_KIND[kind].preset
     base, changed = PRESETS[preset], {}
@@ -339,7 +322,9 @@ def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
     return f"# Imported, not trained here: import.json says from where.\n\n{recipe.to_toml()}"
 
 
-def _card_of_import(certificate: Certificate, config: ModelConfig, task: str, path: Path) -> str:
+def _card_of_import(
+    certificate: Certificate, config: ModelConfig, task: str, path: Path, name: str
+) -> str:
     licence = _licence(path)
     lines = [f"- {line}" for line in certificate.lines()]
     return "\n".join(
@@ -350,7 +335,7 @@ def _card_of_import(certificate: Certificate, config: ModelConfig, task: str, pa
             *([f"license: {licence}"] if licence else []),
             "---",
             "",
-            f"# {path.resolve().name}",
+            f"# {name}",
             "",
             (
                 f"A model for {task} ({size_of(config)}), imported from {certificate.source}. "

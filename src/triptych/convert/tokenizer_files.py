@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from ..data.segmentation.words import expression
+from ..data.templates.published import TEXT
 from ..data.tokenizers.imported import ImportedTokenizer
 from ..data.tokenizers.subwords import Tokenizer
 from ..data.tokenizers.tokenizer_file import Step, TokenizerJson
 from ..model.config import ModelConfig
 from ..tasks.spans import EAST
 from ..tasks.specs import SPECS
-from . import chat_template
+from . import chat_template, published_chat
 from .classes import ExportClass, Form
 
 
@@ -43,7 +44,9 @@ def tokenizer_files(
             notes.insert(0, _how_to_tag(labels))
     config = _tokenizer_config(tokenizer, chosen, form.model)
     forms = labels.get("template")
-    if isinstance(forms, dict):
+    if isinstance(forms, dict) and TEXT in forms:
+        config |= published_chat.exported(forms)
+    elif isinstance(forms, dict):
         config["chat_template"] = chat_template.jinja(forms, tokenizer)
         if chat_template.differs(forms, tokenizer, values):
             notes.insert(

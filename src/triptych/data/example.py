@@ -32,6 +32,7 @@ FIELDS: dict[str, Field] = {
     "question": Field("input", True),
     "passage": Field("input", True),
     "messages": Field("input", True),
+    "tools": Field("input", False),
     "chosen": Field("target", True),
     "rejected": Field("target", True),
     "label": Field("target", False),
@@ -61,7 +62,8 @@ class Example:
     question, passage; answers: (text, first character in the passage), an empty list where the
         passage holds no answer.
     messages: a conversation, {"role": "system", "user" or "assistant", "content": text} each;
-        chosen, rejected: two answers that could follow it.
+        chosen, rejected: two answers that could follow it. tools: the functions that the assistant
+        may call, a list of JSON schemas as JSON; given in use only.
     suffix: the text after the gap that is filled in behind `text`; given in use only.
     references: all correct targets, where there are several; `target` is the one for training.
     begins, ends: True if the document begins or ends with `text`; a long document is cut into
@@ -88,6 +90,7 @@ class Example:
     passage: str | None = None
     answers: list[tuple[str, int]] | None = None
     messages: list[dict[str, str]] | None = None
+    tools: str | None = None
     chosen: str | None = None
     rejected: str | None = None
     suffix: str | None = None

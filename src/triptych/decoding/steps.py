@@ -108,7 +108,8 @@ class Decoding:
         self.admitted += len(lengths)
         if not lengths:
             return numbers
-        if any(end in prefix for prefix in given for end in self.ends):
+        # A prompt may hold ends: of earlier turns of a conversation.
+        if "source_lengths" in inputs and any(end in one for one in given for end in self.ends):
             raise UsageError("A forced prefix must not hold the end token.")
         longest = _longest(self.model, settings, lengths, given, max_lengths)
         memory = self.model.encode(inputs) if "source_lengths" in inputs else None

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..data.example import FIELDS, Example, not_texts
-from ..data.formats.messages import messages_of
+from ..data.formats.messages import messages_of, tools_of
 from ..errors import UsageError, unknown
 from ..tasks.task import Task
 
-OPTIONAL_INPUTS = ("source_language", "target_language", "words", "suffix")
+OPTIONAL_INPUTS = ("source_language", "target_language", "words", "suffix", "tools")
 
 
 def example_of(
@@ -30,10 +30,14 @@ def example_of(
     wanted = [name for name in task.needs if FIELDS[name].role == "input"]
     values: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {task.input: given}
     if "messages" in values and "messages" in wanted:
-        values["messages"] = messages_of(values["messages"], place or "An example")
+        values["messages"] = messages_of(values["messages"], place or "An example", tools=True)
+        if values.get("tools") is not None:
+            values["tools"] = tools_of(values["tools"], place or "An example")
     for name in values:
-        if name not in (*wanted, *OPTIONAL_INPUTS) or (
-            name == "suffix" and not task.spec.continues
+        if (
+            name not in (*wanted, *OPTIONAL_INPUTS)
+            or (name == "suffix" and not task.spec.continues)
+            or (name == "tools" and "messages" not in wanted)
         ):
             raise unknown(
                 "input",

@@ -133,7 +133,7 @@ def trace_writing(
     (encoded,) = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)
     ids, tokenizer = encoded.inputs["target"].tolist(), predictor.tokenizers.target
     if target and predictor.task.input == "messages":
-        ids += _turn_ids(predictor, target)
+        ids += _turn_ids(predictor, example, target)
     if target is not None and ids == [tokenizer.begin_id]:
         raise UsageError("There is nothing to inspect: the text and --target are empty.")
     own, answer, ended, unread = list[int](), target or "", False, 0
@@ -157,16 +157,15 @@ def trace_writing(
     return traces, unread
 
 
-def _turn_ids(loaded: LoadedModel, answer: str) -> list[int]:
+def _turn_ids(loaded: LoadedModel, example: Example, answer: str) -> list[int]:
     """Return the tokens of an answer as the assistant's turn.
 
     It begins where the prompt of a conversation ends.
     """
-    from ..tasks.turns import ChatTemplate
+    from ..tasks.templates import template_of
 
-    turn = {"role": "assistant", "content": answer}
-    template = ChatTemplate(loaded.labels["template"])
-    return template.turn(turn, loaded.tokenizers.target).content
+    template = template_of(loaded.labels)
+    return template.answer(example.messages or [], answer, loaded.tokenizers.target).content
 
 
 def refuse_without_encoder(loaded: LoadedModel, example: Example) -> None:

@@ -120,7 +120,7 @@ def read_folder(path: str | Path) -> Folder:
         config=read_json(path / "config.json"),
         weights=weights,
         places=places,
-        tokenizer=_text(path / "tokenizer.json"),
+        tokenizer=read_text(path / "tokenizer.json"),
         tokenizer_config=extra,
         generation_config=generation,
     )
@@ -190,7 +190,7 @@ def write_folder(
 
 
 def read_json(path: Path) -> dict[str, object]:
-    values = parsed(_text(path), path, "Copy it again.")
+    values = parsed(read_text(path), path, "Copy it again.")
     if not isinstance(values, dict):
         raise RunError(f"{path} is not a JSON object. Copy it again.")
     return values
@@ -200,7 +200,8 @@ def write_json(path: Path, values: Mapping[str, object] | list[dict[str, object]
     write_file(path, (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode())
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a file of UTF-8 text. Raises RunError naming it."""
     try:
         return path.read_bytes().decode()
     except UnicodeDecodeError as error:

@@ -274,6 +274,25 @@ class NameMap:
             else f"{ours} (our name, which no rule fills)"
         )
 
+    def our_names(self, theirs: str) -> tuple[Rename | Split | None, list[str]]:
+        """Return the rule of a tensor of theirs and the names of ours that it fills."""
+        rule, numbers = self._rule_for(theirs)
+        if not isinstance(rule, (Rename, Split)):
+            return None, []
+        return rule, [part.format(**numbers) for part in rule.parts]
+
+    def their_names(self, ours: str) -> tuple[Rename | Split, str, list[str]]:
+        """Return the rule of a tensor of ours, its name of theirs, and all that it is filled from.
+
+        Raises RunError where theirs has no place for it.
+        """
+        found = self._rule_of_ours(ours)
+        if found is None:
+            raise RunError(f"'{ours}' has no name in the other library.")
+        rule, numbers = found
+        parts = [part.format(**numbers) for part in rule.parts]
+        return rule, rule.theirs.format(**numbers), parts
+
     def _without_ties(
         self, tensors: Mapping[str, Tensor], certificate: Certificate
     ) -> tuple[dict[str, Tensor], list[str]]:

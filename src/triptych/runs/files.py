@@ -118,6 +118,8 @@ OF_IMPORT: dict[str, type] = {
     "source": str,
     "tokenizer_config": dict,
     "generation_config": dict,
+    "hub": dict[str, str],
+    "adapter": dict,
     "model_type": str,
     "mapped": int,
 }
@@ -129,16 +131,24 @@ def checked_labels(values: object, path: Path) -> dict[str, Any]:
 
 
 def lacking_labels(values: Mapping[str, Any], needed: Sequence[str], task: str, path: Path) -> None:
-    """Raise RunError where labels.json lacks a dotted key that a run for `task` needs."""
+    """Raise RunError where labels.json lacks a dotted key that a run for `task` needs.
+
+    One of several keys, "a.b|a.c", is enough.
+    """
     if "value" in values:  # the scale of a learnt number
         needed = (*needed, *(f"value.{name}" for name in ("mean", "deviation", "low", "high")))
-    for name in needed:
-        first, _, inner = name.partition(".")
-        if first not in values or (inner and inner not in values[first]):
+    for several in needed:
+        name = several.split("|")[0]
+        if not any(_has(values, one) for one in several.split("|")):
             raise RunError(
                 f"{path} has no '{name}', which a run for {task} needs: the file is damaged, or "
                 f"belongs to another run. {WAY_OUT}"
             )
+
+
+def _has(values: Mapping[str, Any], name: str) -> bool:
+    first, _, inner = name.partition(".")
+    return first in values and (not inner or inner in values[first])
 
 
 def checked_import(values: object, path: Path) -> dict[str, Any]:

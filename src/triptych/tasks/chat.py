@@ -16,7 +16,8 @@ import numpy as np
 
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
-from ..data.formats.messages import ROLES, is_learnt
+from ..data.formats.messages import ROLES, TOOL, is_learnt
+from ..data.templates.published import TEXT
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
@@ -24,7 +25,8 @@ from ..errors import DataError, UsageError
 from . import language_modelling as writing
 from .options import ChatOptions, read_options
 from .task import Labels, Losses, Prediction, Purpose, Read, Scores, Task, TaskSpec
-from .turns import NONE, TEMPLATES, ChatTemplate, Conversation
+from .templates import Talk, template_of
+from .turns import NONE, TEMPLATES, ChatTemplate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from ..model.heads.tokens import TokenOutput
 
 
-TEMPLATE_LABELS = ("template.system", "template.user", "template.assistant", "tags")
+TEMPLATE_LABELS = (*(f"template.{role}|template.{TEXT}" for role in ROLES), "tags")
 
 
 def build(values: Mapping[str, object]) -> Task:
@@ -114,16 +116,16 @@ def inherit_labels(
         )
     if explicit or not (lacking or "template" in started):
         return labels
-    forms = started.get("template", TEMPLATES["text"])
-    return {**labels, "template": forms, "tags": ChatTemplate(forms).tags}
+    found = {**labels, "template": started.get("template", TEMPLATES["text"])}
+    return {**found, "tags": template_of(found).tags}
 
 
-def turned(example: Example, tokenizers: Tokenizers, labels: Labels, context: int) -> Conversation:
+def turned(example: Example, tokenizers: Tokenizers, labels: Labels, context: int) -> Talk:
     """Return the Example's messages as turns. Raise DataError where there are none."""
     if not example.messages:
         raise DataError(f"{example.place or 'An example'} has no messages.")
-    return ChatTemplate(labels["template"]).conversation(
-        example.messages, tokenizers.target, context
+    return template_of(labels).conversation(
+        example.messages, tokenizers.target, context, example.tools
     )
 
 
@@ -146,10 +148,9 @@ def encode(
     if purpose == "train":
         windows = [encode_window(*window) for window in conversation.windows()]
         for last in windows[-1:]:
-            learnt = sum(len(turn.content) + 1 for turn in conversation.turns if turn.learnt)
-            last.unseen = learnt - sum(one.weight for one in windows)
+            last.unseen = conversation.learnable - sum(one.weight for one in windows)
         return windows
-    if (example.messages or [])[-1]["role"] != "user":
+    if (example.messages or [])[-1]["role"] not in ("user", TOOL):
         raise DataError(
             f"{example.place or 'A conversation'}: the last message is not the user's, so there "
             "is nothing to answer."
@@ -173,8 +174,8 @@ def check(encoded: Sequence[list[Encoded]], tokenizers: Tokenizers, *, context: 
 
     A model that never learnt to stop would go on writing.
     """
-    end = tokenizers.target.end_id
-    if not any(bool((one.targets["tokens"] == end).any()) for pieces in encoded for one in pieces):
+    ends = tokenizers.target.end_ids
+    if not any(np.isin(one.targets["tokens"], ends).any() for pieces in encoded for one in pieces):
         raise DataError(
             f"No end of a turn carries loss: every answer is longer than task.context = {context} "
             "tokens leaves room for, so the model would never learn to stop. Give a larger "

@@ -22,6 +22,7 @@ from . import chat
 from . import language_modelling as writing
 from .options import PreferenceOptions, read_options
 from .task import Labels, Losses, Prediction, Purpose, Scores, Task, TaskSpec, Teacher
+from .templates import template_of
 from .turns import NONE, put
 
 if TYPE_CHECKING:
@@ -133,10 +134,9 @@ def _answered(
     context: int,
 ) -> Encoded:
     """Encode an answer after its prompt, which already ends with the assistant's mark."""
-    reply = replace(example, messages=[{"role": "assistant", "content": text}])
-    (turn,) = chat.turned(reply, tokenizers, labels, context).turns
+    turn = template_of(labels).answer(example.messages or [], text, tokenizers.target)
     ids, words = list(prompt), [NONE] * len(prompt)
-    put(ids, words, replace(turn, lead=[], after=[]), tokenizers.target.end_id)
+    put(ids, words, turn)
     found = chat.encode_window(ids[:context], words[:context])
     found.unseen = len(turn.content) + 1 - found.weight
     return found

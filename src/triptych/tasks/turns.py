@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..data.formats.messages import ROLES, is_learnt
 from ..data.tokenizers.subwords import Tokenizer
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 
 CONTENT, END = "{content}", "<end>"
 MARK = re.compile(rf"<({'|'.join(ROLES)})>")
@@ -41,13 +41,15 @@ TEMPLATES: dict[str, dict[str, str]] = {
 class Turn:
     """Hold a message as ids: lead before its text, content, and what comes after.
 
-    learnt: True where the model learns to write it.
+    learnt: True where the model learns to write it. end: what it writes after the content, None
+    for a turn that is cut off.
     """
 
     lead: list[int]
     content: list[int]
     after: list[int]
     learnt: bool
+    end: int | None
 
     @property
     def ids(self) -> list[int]:
@@ -92,12 +94,32 @@ class ChatTemplate:
             content,
             _ids(form.after, tokenizer),
             is_learnt(message),
+            tokenizer.end_id,
         )
 
+    def answer(
+        self, messages: Sequence[Mapping[str, str]], text: str, tokenizer: Tokenizer
+    ) -> Turn:
+        """Return an answer to `messages`, where their prompt ends."""
+        turn = self.turn({"role": "assistant", "content": text}, tokenizer)
+        return replace(turn, lead=[], after=[])
+
     def conversation(
-        self, messages: Sequence[Mapping[str, str]], tokenizer: Tokenizer, context: int
+        self,
+        messages: Sequence[Mapping[str, str]],
+        tokenizer: Tokenizer,
+        context: int,
+        tools: str | None = None,
     ) -> Conversation:
-        """Return the messages as turns, to be cut to `context` tokens."""
+        """Return the messages as turns, to be cut to `context` tokens.
+
+        Raises DataError for tools, which have no form.
+        """
+        if tools is not None or any(message["role"] not in self.forms for message in messages):
+            raise DataError(
+                "The run's template has no form for tools. Only a model that was imported with a "
+                "chat template of its own may read them."
+            )
         turns = [self.turn(message, tokenizer) for message in messages]
         head, unread = [tokenizer.begin_id], 0
         if messages and messages[0]["role"] == "system":
@@ -109,7 +131,6 @@ class ChatTemplate:
             head,
             turns,
             _ids(self.forms["assistant"].lead, tokenizer),
-            tokenizer.end_id,
             context,
             unread,
         )
@@ -125,9 +146,13 @@ class Conversation:
     head: list[int]
     turns: list[Turn]
     lead: list[int]  # ids before the assistant's next content
-    end: int
     context: int
     unread: int = 0
+
+    @property
+    def learnable(self) -> int:
+        """Count the tokens that the model learns to write, ends of turns included."""
+        return sum(len(turn.content) + 1 for turn in self.turns if turn.learnt)
 
     def prompt(self) -> tuple[list[int], int]:
         """Return the prompt for the assistant's answer, and how many tokens were left out.
@@ -155,7 +180,7 @@ class Conversation:
             while first < len(turns) and (
                 first == begun or len(ids) + len(turns[first]) <= self.context
             ):
-                put(ids, targets, turns[first], self.end)
+                put(ids, targets, turns[first])
                 first += 1
             if first < len(turns) and not turns[first - 1].learnt and first - begun > 1:
                 first -= 1  # a question stays with its answer
@@ -164,7 +189,7 @@ class Conversation:
         return found
 
 
-def put(ids: list[int], targets: list[int], turn: Turn, end: int) -> None:
+def put(ids: list[int], targets: list[int], turn: Turn) -> None:
     """Append a turn to ids and targets.
 
     Every token and the end of a learnt turn is the target at the position before it.
@@ -172,7 +197,7 @@ def put(ids: list[int], targets: list[int], turn: Turn, end: int) -> None:
     ids += turn.lead
     targets += [NONE] * len(turn.lead)
     if turn.learnt:
-        targets[-1:] = [*turn.content, end]
+        targets[-1:] = [*turn.content, NONE if turn.end is None else turn.end]
     else:
         targets += [NONE] * len(turn.content)
     ids += [*turn.content, *turn.after]

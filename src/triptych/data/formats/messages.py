@@ -6,6 +6,7 @@ names of the roles, and a content that is a list of parts (OpenAI), whose texts 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from ...errors import DataError, UsageError, unknown
@@ -24,6 +25,9 @@ TOOLS = (
 )  # fmt: skip
 CALLS = ("tool_calls", "function_call")  # keys of a turn that calls a tool
 TEXT_PARTS = ("text", "input_text", "output_text")  # types of a part of a content
+TOOL = "tool"  # the role of a tool's result, by its usual name
+# Keys of a turn that a template may read. Those that are not texts are kept as JSON.
+OF_TOOLS = ("tool_calls", "tool_call_id", "name")
 # The key and value of a turn of the assistant that is read but not learnt from.
 WEIGHT, UNLEARNT = "weight", "0"
 Messages = list[dict[str, str]]
@@ -48,12 +52,12 @@ class UnknownRole(UsageError):
         self.reason = reason
 
 
-def messages_of(given: object, where: str, weights: bool = False) -> Messages:
+def messages_of(given: object, where: str, weights: bool = False, tools: bool = False) -> Messages:
     """Return the messages of a conversation: one user turn from a text, or a list of them.
 
     A list holds {"role", "content"} objects. A system message may only come first. One role may
     have several messages in a row; each is a turn of its own. weights: a turn of the assistant of
-    weight 0 keeps it.
+    weight 0 keeps it. tools: calls of tools and their results are kept, for a published template.
 
     Raises Unusable, a DataError, naming `where` and the key; UnknownRole, a UsageError.
     """
@@ -79,7 +83,8 @@ def messages_of(given: object, where: str, weights: bool = False) -> Messages:
                 '{"role": "user", "content": "..."}.',
                 "a message is not an object",
             )
-        found.append(_message(one, at, weights))
+        of_tool = tools and (role_of(one) in TOOLS or any(one.get(key) for key in CALLS))
+        found.append(_tool_message(one, at) if of_tool else _message(one, at, weights))
         if found[-1]["role"] == "system" and number:
             raise Unusable(
                 f"{at} is a system message; it may only come first, as messages[0].",
@@ -105,6 +110,41 @@ def _message(turn: Mapping[str, object], at: str, weights: bool) -> dict[str, st
     if weights and role == "assistant" and not _weight(turn, at):
         message[WEIGHT] = UNLEARNT
     return message
+
+
+def _tool_message(turn: Mapping[str, object], at: str) -> dict[str, str]:
+    """Return a call of tools, or the result of one; what is not a text is written as JSON."""
+    role = role_of(turn)
+    content = joined(turn.get("content"), f"{at}.content")
+    found = {
+        "role": TOOL if role in TOOLS else str(role),
+        "content": content
+        if isinstance(content, str)
+        else ""
+        if content is None
+        else _json(content),
+    }
+    for key in OF_TOOLS:
+        value = turn.get(key)
+        if value is not None:
+            found[key] = (
+                _json(value) if key == "tool_calls" or not isinstance(value, str) else value
+            )
+    return found
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def tools_of(given: object, where: str) -> str:
+    """Return the schemas of tools as JSON. Raises Unusable unless they are a list of objects."""
+    if not is_list(given) or not all(is_record(one) for one in given):
+        raise Unusable(
+            f"{where}: tools must be a list of JSON schemas, got {brief(given)}.",
+            "the tools are not a list of objects",
+        )
+    return _json(given)
 
 
 def role_of(turn: Mapping[str, object]) -> str | None:

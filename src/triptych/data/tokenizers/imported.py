@@ -19,6 +19,7 @@ import tokenizers
 from ...errors import RunError, brief
 from .answer_sides import LANGUAGE, Sides
 from .byte_pieces import spelt
+from .control import ControlTokens
 from .subwords import Tokenizer
 from .tokenizer_file import (
     Step,
@@ -199,6 +200,17 @@ class ImportedTokenizer(Tokenizer):
     @property
     def marks_answers(self) -> bool:
         return self.sides is not None and LANGUAGE in self.sides.starts
+
+    def number(self, token: str) -> int | None:
+        return self._backend.token_to_id(token)
+
+    def control(self, literal: str) -> ControlTokens:
+        return ControlTokens(self._values, literal)
+
+    def with_ends(self, ends: Sequence[int]) -> ImportedTokenizer:
+        other = copy.copy(self)
+        other._ends = tuple(dict.fromkeys((*self._ends, *ends)))
+        return other
 
     def _id(self, token: str) -> int:
         number = self._backend.token_to_id(token)

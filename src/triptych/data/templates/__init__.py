@@ -1,0 +1,1 @@
+"""Render the Jinja templates that published chat models bring along."""

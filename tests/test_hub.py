@@ -1,0 +1,211 @@
+"""Models of the hub: a server in its form on this machine, no network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toy_folder import write
+from triptych.convert import import_model
+from triptych.errors import RunError, UsageError
+from triptych.runs.run import Run
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NAME = "team/toy-bert"
+SECRET = "hf_secretSecretSecret"
+
+
+class Hub(ThreadingHTTPServer):
+    """What the hub answers about one repository, whose files are in `folder`.
+
+    cut: bytes after which the transfer of the weights breaks off, once. broken: the weights
+    cannot be had. more: sizes of files that are listed but not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder, self.cut, self.more = folder, 0, dict[str, int]()
+        self.asked: list[tuple[str, str, str, str]] = []
+        self.revisions = {"main": COMMIT, COMMIT: COMMIT, "v1": COMMIT}
+        self.sha, self.broken = COMMIT, False
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Hub
+
+    def log_message(self, *given: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._answer(False)
+
+    def do_GET(self) -> None:
+        self._answer(True)
+
+    def _answer(self, body: bool) -> None:
+        hub, path = self.server, self.path.split("?")[0]
+        headers = (self.headers.get("Range", ""), self.headers.get("Authorization", ""))
+        hub.asked.append((self.command, path, *headers))
+        about = re.fullmatch(rf"/api/models/{NAME}(?:/revision/(.+))?", path)
+        file = re.fullmatch(rf"/{NAME}/resolve/({COMMIT})/(.+)", path)
+        if about and about[1] in hub.revisions:
+            sizes = {
+                str(one.relative_to(hub.folder)): one.stat().st_size
+                for one in sorted(hub.folder.rglob("*"))
+                if one.is_file()
+            }
+            listed = [{"rfilename": a, "size": b} for a, b in {**sizes, **hub.more}.items()]
+            values = {"id": NAME, "modelId": NAME, "sha": hub.sha, "siblings": listed}
+            self._send(200, json.dumps(values).encode(), {}, body)
+        elif file and (hub.folder / file[2]).is_file():
+            self._send_file((hub.folder / file[2]).read_bytes(), file[2], body)
+        else:
+            missing = "RevisionNotFound" if about else "EntryNotFound" if file else "RepoNotFound"
+            self._send(404, b"{}", {"X-Error-Code": missing}, body)
+
+    def _send_file(self, content: bytes, name: str, body: bool) -> None:
+        mark = hashlib.sha256(content).hexdigest()
+        headers = {"ETag": f'"{mark}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        if self.server.broken and body and name.endswith(".safetensors"):
+            self._send(500, b"", {}, body)
+            return
+        start = int((re.findall(r"bytes=(\d+)-", self.headers.get("Range", "")) or ["0"])[0])
+        if start and body:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        cut = self.server.cut if name.endswith(".safetensors") and body and not start else 0
+        self._send(206 if start and body else 200, content[start:], headers, body, cut)
+
+    def _send(
+        self, code: int, content: bytes, headers: dict[str, str], body: bool, cut: int = 0
+    ) -> None:
+        self.send_response(code)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(content[:cut] if cut else content)
+        if cut:
+            self.close_connection = True
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    served = Hub(write(tmp_path / "served"))
+    threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", served.endpoint)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    yield served
+    served.shutdown()
+    served.server_close()
+
+
+def fetched(hub: Hub) -> list[str]:
+    return sorted(
+        {path.rpartition("/")[2] for kind, path, *_ in hub.asked if kind == "GET" and NAME in path}
+    )
+
+
+def test_a_model_comes_from_the_hub_with_its_commit(hub: Hub, tmp_path: Path) -> None:
+    for name in ("pytorch_model.bin", "modeling_toy.py", "onnx/model.onnx", "tf_model.h5"):
+        (hub.folder / name).parent.mkdir(exist_ok=True)
+        (hub.folder / name).write_bytes(b"never read")
+    (hub.folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    said: list[str] = []
+    import_model(f"hf:{NAME}@v1", tmp_path / "run", report=said.append)
+    run = Run.open(tmp_path / "run")
+    kept = run.read_import()
+    assert kept["source"] == f"hf:{NAME}@{COMMIT}"
+    assert kept["hub"] == {"name": NAME, "revision": COMMIT}
+    assert run.read_config().name == "toy-bert" and "license: mit" in run.read_card()
+    wanted = ["README.md", "config.json", "model.safetensors", "tokenizer.json"]
+    assert fetched(hub) == [*wanted, "tokenizer_config.json", "v1"]
+    assert COMMIT in said[0] and "5 files" in said[0] and "model.safetensors 0.0" in said[0]
+    asked = {authorization for _, path, _, authorization in hub.asked if NAME in path}
+    assert asked == {f"Bearer {SECRET}"}
+    assert SECRET not in "".join(
+        one.read_text() for one in run.path.rglob("*") if one.suffix in (".json", ".md", ".toml")
+    )
+    # what was fetched is read offline, by either way to say so
+    hub.shutdown()
+    import_model(f"hf:{NAME}@{COMMIT}", tmp_path / "again", offline=True)
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (
+        run.path / "model.safetensors"
+    ).read_bytes()
+
+
+def test_offline_asks_nobody(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(RunError, match="is not in the cache of the hub"):
+        import_model(f"hf:{NAME}", tmp_path / "run")
+    assert not hub.asked and not (tmp_path / "run").exists()
+
+
+def test_a_broken_transfer_goes_on(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1024)
+    hub.cut = 1024 * 5
+    import_model(f"hf:{NAME}", tmp_path / "run")
+    ranges = [asked for kind, _, asked, _ in hub.asked if kind == "GET" and asked]
+    assert ranges == ["bytes=5120-"] and Run.open(tmp_path / "run").has_model()
+
+
+def test_what_has_come_is_not_fetched_again(hub: Hub, tmp_path: Path) -> None:
+    hub.broken = True
+    with pytest.raises(RunError, match=r"model\.safetensors, cannot be fetched .*: import again"):
+        import_model(f"hf:{NAME}", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    hub.broken = False
+    hub.asked.clear()
+    import_model(f"hf:{NAME}", tmp_path / "run")
+    assert fetched(hub) == ["main", "model.safetensors"]
+
+
+def test_what_cannot_be_fetched_is_said(hub: Hub, tmp_path: Path) -> None:
+    def refused(source: str, kind: type[Exception] = RunError) -> str:
+        with pytest.raises(kind) as caught:
+            import_model(source, tmp_path / "run")
+        assert not (tmp_path / "run").exists() and SECRET not in str(caught.value)
+        return str(caught.value)
+
+    assert "Write hf:org/name" in refused("hf:toy-bert", UsageError)
+    assert "Write hf:org/name" in refused("hf:../../etc", UsageError)
+    assert "no model team/other on the hub" in refused("hf:team/other")
+    assert f"{NAME} has no revision v9" in refused(f"hf:{NAME}@v9")
+    hub.more = {"model-q4.gguf": 9}
+    (hub.folder / "model.safetensors").rename(hub.folder / "pytorch_model.bin")
+    assert "GGUF files: model-q4.gguf" in refused(f"hf:{NAME}")
+    assert "no file x.gguf. It has model-q4.gguf" in refused(f"hf:{NAME}:x.gguf")
+    hub.more = {}
+    assert "pickle" in refused(f"hf:{NAME}")
+    for climbing in ("../../evil.json", "/etc/evil.json", "a\\..\\evil.json", "c:evil.json"):
+        hub.more = {climbing: 3}
+        assert "outside its folder" in refused(f"hf:{NAME}")
+    hub.more = {"model.safetensors": 1 << 60}
+    assert "MB left" in refused(f"hf:{NAME}")
+    hub.sha = "../../x"
+    assert "is not one" in refused(f"hf:{NAME}")
+    assert not list((tmp_path / "cache").rglob("*evil*"))
+
+
+def test_without_the_package_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
+    with pytest.raises(UsageError, match=r"pip install 'triptych\[hub\]'"):
+        import_model(f"hf:{NAME}", tmp_path / "run")
