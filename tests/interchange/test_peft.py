@@ -19,7 +19,7 @@ from toy_published import tokenizer_of
 
 from triptych.convert import export_adapter, export_run, import_model, open_origin
 from triptych.errors import RunError, UsageError
-from triptych.model.lora import DOWN, SCALE, UP
+from triptych.model.lora import DOWN, SCALE, UP, merged
 from triptych.recipe.schema import ModelTable, Recipe
 from triptych.runs.run import Run
 from triptych.runs.storage import read_tensors
@@ -72,6 +72,24 @@ def made(tmp_path: Path, kind: str) -> tuple[Path, Path, Path]:
     return source, tmp_path / "run", tuned(tmp_path / "run", tmp_path / "tuned", targets)
 
 
+def test_a_finished_run_has_added_its_adapters(tmp_path: Path) -> None:
+    _, run, trained = made(tmp_path, "llama")
+    whole = merged(read_tensors(Run.open(trained).weights()))
+    finished = Run.open(trained).copy_to(tmp_path / "finished")
+    finished.write_model(whole)
+    export_adapter(finished.path, tmp_path / "adapter")
+    import_model(tmp_path / "adapter", tmp_path / "again", base=run)
+    held = read_tensors(Run(tmp_path / "again").weights())
+    for name, tensor in whole.items():
+        torch.testing.assert_close(held[name], tensor, atol=1e-5, rtol=1e-5)
+    values = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert values["r"] == 3 and not values["rank_pattern"]
+    name = next(one for one in whole if "norm" in one)
+    finished.write_model({**whole, name: whole[name] + 1})
+    with pytest.raises(RunError, match="more than adapters of rank 3, in .*norm"):
+        export_adapter(finished.path, tmp_path / "never")
+
+
 def with_adapter(source: Path, adapter: Path) -> Any:
     """The base with an adapter added by hand, as peft computes it."""
     model = AutoModelForCausalLM.from_pretrained(source)
@@ -106,10 +124,10 @@ def test_an_adapter_goes_out_and_comes_in(tmp_path: Path, kind: str) -> None:
     # onto the base that it names, and onto the run of the base
     import_model(tmp_path / "adapter", tmp_path / "again")
     import_model(tmp_path / "adapter", tmp_path / "onto", base=run)
-    merged = Run(tmp_path / "merged-run")
-    import_model(tmp_path / "merged", merged.path)
+    added_up = Run(tmp_path / "merged-run")
+    import_model(tmp_path / "merged", added_up.path)
     for one in ("again", "onto"):
-        held, whole = (read_tensors(Run(p).weights()) for p in (tmp_path / one, merged.path))
+        held, whole = (read_tensors(Run(p).weights()) for p in (tmp_path / one, added_up.path))
         assert held.keys() == whole.keys()
         for name, tensor in whole.items():
             torch.testing.assert_close(held[name], tensor, atol=1e-5, rtol=1e-5)

@@ -7,14 +7,14 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import RunError, UsageError
+from ..errors import RunError, UsageError, brief
 from ..interchange import gguf, huggingface
 from ..interchange import llama2c as llama_file
 from ..interchange.families import READ
 from ..interchange.name_map import Certificate
-from ..interchange.peft import DOWN, is_adapter, read_adapter, write_adapter
+from ..interchange.peft import DOWN, SCALE, UP, is_adapter, read_adapter, write_adapter
 from ..recipe.schema import Recipe
 from ..runs.run import Run
 from ..runs.storage import read_tensors, whole_folder
@@ -23,6 +23,9 @@ from .classes import Form, export_class, refusals
 from .imports import import_folder, refuse_taken
 from .published_chat import NEXT_TOKENS
 from .shared import IMPORT, MASKED, VECTORS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def import_model(
@@ -127,20 +130,24 @@ def export_adapter(path: str | Path, dest: str | Path) -> list[str]:
         What is worth knowing about the export, one sentence each.
 
     Raises:
-        RunError: The run has no adapter, or did not start from an imported model.
+        RunError: The run has no adapter, did not start from an imported model, or differs from its
+            start by more.
         UsageError: `dest` is not empty.
     """
     run, dest = Run.open(path), Path(dest)
     refuse_taken(dest)
-    tensors = read_tensors(run.weights())
-    if not any(name.endswith(f".{DOWN}") for name in tensors):
+    tensors, table = read_tensors(run.weights()), Recipe.load(run.path).model
+    start = table.start
+    if table.lora_rank is None:
         raise RunError(
             "{path} has no adapter: it was not trained with model.lora_rank. Export the whole "
             "model, without --adapter.",
             path=run.path,
         )
-    start = Recipe.load(run.path).model.start
     base, revision, kind = _origin(start, run)
+    if start is not None and not any(name.endswith(f".{DOWN}") for name in tensors):
+        before = read_tensors(open_origin(start, run.read_config().task).weights())
+        tensors = _factored(tensors, before, table.lora_rank, run)
     names = export_class(_form(run, kind)).names
     card = (
         f"# {run.read_config().name}\n\nA LoRA adapter for {base}, written by `triptych export "
@@ -149,6 +156,42 @@ def export_adapter(path: str | Path, dest: str | Path) -> list[str]:
     with whole_folder(dest) as aside:
         layers = write_adapter(aside, tensors, names, base, revision, card)
     return [f"{layers} adapted layers, for the base {base}."]
+
+
+def _factored(
+    tensors: Mapping[str, Tensor], before: Mapping[str, Tensor], rank: int, run: Run
+) -> dict[str, Tensor]:
+    """Return weights with the adapters that a finished run has added to them as matrices again.
+
+    The change of a weight has the adapter's rank, so its first singular vectors are all of it.
+    """
+    import torch
+
+    found, wrong = dict(tensors), list[str]()
+    for name, weight in tensors.items():
+        old = before.get(name)
+        if old is not None and torch.equal(old, weight):
+            continue
+        if old is None or old.shape != weight.shape or weight.dim() != 2:
+            wrong.append(name)
+            continue
+        up, sizes, down = torch.linalg.svd((weight - old).double(), full_matrices=False)
+        if len(sizes) > rank and sizes[rank] > 1e-3 * sizes[0]:
+            wrong.append(name)
+            continue
+        layer, root = name.removesuffix("weight"), sizes[:rank].sqrt()
+        found[layer + UP] = (up[:, :rank] * root).float()
+        found[layer + DOWN] = (root[:, None] * down[:rank]).float()
+        found[layer + SCALE] = torch.tensor(1.0)
+    if wrong:
+        raise RunError(
+            "{path} differs from its start by more than adapters of rank {rank}, in {names}: the "
+            "start has changed since. Export the whole model, without --adapter.",
+            path=run.path,
+            rank=rank,
+            names=brief(", ".join(wrong)),
+        )
+    return found
 
 
 def _origin(start: str | None, run: Run) -> tuple[str, str | None, str | None]:
