@@ -104,9 +104,7 @@ def export(
     """
     from ..convert import export_adapter, export_run
 
-    written = (
-        export_adapter(run, dest) if adapter else export_run(run, dest, format_, precision)
-    )
+    written = export_adapter(run, dest) if adapter else export_run(run, dest, format_, precision)
     for line in written:
         talk(line)
     put(field(dest))
