@@ -251,24 +251,6 @@ def test_averages_follow_and_step_aside() -> None:
     assert not off.tensors
 
 
-def test_averages_catch_up_with_what_is_scored() -> None:
-    weight = nn.Parameter(torch.zeros(1))
-    averages, scored = Averages({"w": weight}, 0.9), list[float]()
-    for step in range(1, 31):
-        with torch.no_grad():
-            weight.fill_(float(step))
-        averages.update(step)
-        if step % 4 == 0:
-            averages.catch_up(step)
-            with averages.in_place():
-                scored.append(float(weight.detach()))
-    assert scored == sorted(set(scored))  # rising weights: no score is of the same average
-    assert scored[:2] == [4.0, 8.0]  # before the first average, the weights themselves
-    before = averages.tensors["w"].clone()
-    averages.catch_up(30)  # twice at one step is once
-    assert torch.equal(averages.tensors["w"], before)
-
-
 def test_seeds_differ_by_each_of_their_parts() -> None:
     seeds = {
         seed_of(*given)

@@ -100,11 +100,8 @@ def import_folder(
     wanted = shapes(found.config, chosen, use.labels)
     tensors, certificate = found.names.to_ours(found.tensors, wanted, str(found.path))
     tensors |= _held(use, tensors, str(found.path))
-    certificate.source, certificate.model_type, certificate.files = (
-        place,
-        found.kind,
-        found.files,
-    )
+    certificate.source, certificate.model_type = place, found.kind
+    certificate.files = found.files
     certificate.quantised = dict(found.quantised)
     if not allow_nonfinite:
         found.names.refuse_nonfinite(tensors, str(found.path))

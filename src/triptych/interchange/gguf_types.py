@@ -64,8 +64,8 @@ def _q4_k(blocks: Bytes) -> Floats:
     offsets = _halves(blocks[:, 2:4]) * minima.astype(np.float32)
     halves = blocks[:, 16:].reshape(-1, 4, 1, 32) >> np.array([0, 4], np.uint8).reshape(1, 1, 2, 1)
     steps = (halves & 15).reshape(-1, 8, 32).astype(np.float32)
-    found: Floats = factors[..., None] * steps - offsets[..., None]
-    return found.reshape(-1, 256)
+    found = factors[..., None] * steps - offsets[..., None]
+    return found.reshape(-1, 256).astype(np.float32, copy=False)
 
 
 def _q6_k(blocks: Bytes) -> Floats:

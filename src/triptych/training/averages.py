@@ -24,35 +24,21 @@ class Averages:
         self.parameters, self.decay = parameters, decay
         # by the parameter's name; empty before the first update
         self.tensors: dict[str, Tensor] = {}
-        self.step = 0  # of the last update
-
-    def update(self, step: int) -> None:
-        """Take the weights after a step into the average, where one is due."""
-        if self.decay and step % EVERY == 0:
-            self._take(step)
-
-    def catch_up(self, step: int) -> None:
-        """Take the weights after a step that will be scored into an average that has begun.
-
-        Without it several validations between two updates would score the same average.
-        """
-        if self.tensors and step != self.step:
-            self._take(step)
 
     @torch.no_grad()
-    def _take(self, step: int) -> None:
-        since, self.step = step - self.step, step
+    def update(self, step: int) -> None:
+        if not self.decay or step % EVERY:
+            return
         current = [parameter.detach() for parameter in self.parameters.values()]
         if not self.tensors:
             self.tensors = {
                 name: tensor.clone() for name, tensor in zip(self.parameters, current, strict=True)
             }
             return
-        kept = min(self.decay, (1 + step) / (10 + step)) ** since
+        kept = min(self.decay, (1 + step) / (10 + step)) ** EVERY
         FOREACH_LERP(list(self.tensors.values()), current, 1 - kept)
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Restore saved averages; the loop's state says of which step they are."""
         if self.decay:
             self.tensors = {
                 name: tensors[name].to(parameter.device)

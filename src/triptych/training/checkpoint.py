@@ -11,7 +11,7 @@ from ..errors import RunError, TrainingError, brief
 from ..messages import message
 from ..runs.checkpoint import AVERAGES, MODEL, OPTIMIZER, Checkpoint, load_weights, weights_of
 from ..runs.run import Run
-from .averages import EVERY, Averages
+from .averages import Averages
 from .job import Job
 from .optimizer import Optimizers
 
@@ -81,7 +81,6 @@ class LoopState:
     validated_step: int = 0
     validated_seconds: float = 0.0
     validated_tenths: int = 0
-    averaged_step: int = 0  # of the last update of the averages; 0: not known, or there is none
     saved_step: int = 0
     saved_seconds: float = 0.0
     metric: str | None = None
@@ -104,7 +103,6 @@ def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages)
     run = job.run
     try:
         state.metrics_bytes = run.metrics_size()
-        state.averaged_step = averages.step
         values = {
             "version": STATE_VERSION,
             "optimizer": job.settings.optimizer,
@@ -164,7 +162,6 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
     averages.load(checkpoint.tensors(AVERAGES))
     try:
         state, position = _restored(values, checkpoint.step, job, notices)
-        averages.step = state.averaged_step or state.step - state.step % EVERY
         job.batches.restore(position)
         job.run.truncate_metrics(state.metrics_bytes)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -220,10 +217,7 @@ def _loop_of(values: State, step: int) -> LoopState:
         for name, wanted in get_type_hints(type(held)).items():
             if not _fits(value := getattr(held, name), wanted):
                 raise ValueError(f"{name} is {brief(repr(value), 60)}")
-    if (
-        state.step != step
-        or max(state.saved_step, state.validated_step, state.averaged_step) > step
-    ):
+    if state.step != step or max(state.saved_step, state.validated_step) > step:
         raise ValueError(f"its steps are not those of step {step}")
     if not math.isfinite(state.seconds + state.epoch + state.fraction):
         raise ValueError("its clock is not a number")

@@ -286,7 +286,6 @@ class Loop:
         """Score the development data; an interrupt aborts it without a result."""
         job, state = self.job, self.state
         found: dict[str, float] | None = {}
-        self.averages.catch_up(state.step)
         if self.world.is_main:
             for module in (job.model, job.head):
                 module.eval()
