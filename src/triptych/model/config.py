@@ -79,6 +79,8 @@ class StackConfig:
     # how rotary positions reach longer texts, as published: rope_type linear, dynamic, llama3, yarn
     # or longrope, and the keys of each
     rotary_scaling: dict[str, Any] | None = None
+    # a bias of scores for each bucket of distances, beside learned positions (MPNet)
+    relative_bias: bool = False
     # factor of the scores of attention if it is not 1 / sqrt(width of a head) (T5: 1)
     attention_scale: Positive | None = None
     # scores of attention stay within this: c tanh(score / c) (Gemma 2)
@@ -91,8 +93,9 @@ class StackConfig:
     # "seed" further blocks are drawn (`block_pattern.py`)
     attention_blocks: dict[str, int] | None = None
     # tokens of an encoder with a window that see all and are seen by all, by projections of their
-    # own (Beltagy et al. 2020, section 3): the first of each sequence, or those of its question
-    attention_globals: Literal["first", "question"] | None = None
+    # own (Beltagy et al. 2020, section 3): the first of each sequence, those of its question, or
+    # none, as while words are masked
+    attention_globals: Literal["first", "question", "none"] | None = None
     # attention of an encoder to contents and to relative positions apart (He et al. 2021; DeBERTa
     # v3): {"buckets": 256, "farthest": 512} (`disentangled.py`)
     disentangled: dict[str, int] | None = None

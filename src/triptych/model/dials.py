@@ -29,6 +29,7 @@ SET_ONLY = (
     "sinusoids",
     "rotary_share",
     "rotary_scaling",
+    "relative_bias",
     "attention_scale",
     "attention_softcap",
     "feed_forward_bias",
@@ -198,6 +199,8 @@ def _sparse_misfit(block: StackConfig, key_heads: int) -> str | None:
             if type(value) is not int or value < least[name]:
                 return f"{key}.{name} is {value!r}; it must be a whole number from {least[name]}"
     kind = block.positions
+    if block.relative_bias and kind in ("relative", "alibi"):
+        return f"relative_bias needs positions that are no bias themselves, not {kind}"
     if block.attention_blocks is not None and block.attention_window is not None:
         return "attention_blocks and attention_window are two patterns; give one"
     if "seed" in (block.attention_blocks or {}) and key_heads != block.heads:

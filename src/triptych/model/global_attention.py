@@ -62,24 +62,33 @@ def _overlay(weights: list[Tensor], own: PackedLayout) -> None:
     whole[:, :, : own.longest] = torch.where(own.real[:, None, :, None], last, first)
 
 
-Counter = Callable[[PackedLayout, Tensor | None], Tensor]
+Counter = Callable[[Tensor, PackedLayout, Tensor | None], Tensor]
 
 
 def global_counter(config: StackConfig | None) -> Counter | None:
-    """Return what counts the global tokens (B,) of a layout and segments, or None without them."""
+    """Return what counts the global tokens (B,) of ids, layout and segments, or None."""
     if config is None or config.attention_globals is None:
         return None
-    return _first if config.attention_globals == "first" else _question
+    return {"first": _first, "question": _question, "none": _none}[config.attention_globals]
 
 
-def _first(layout: PackedLayout, segments: Tensor | None) -> Tensor:
+def _none(ids: Tensor, layout: PackedLayout, segments: Tensor | None) -> Tensor:
+    return torch.zeros_like(layout.lengths)
+
+
+def _first(ids: Tensor, layout: PackedLayout, segments: Tensor | None) -> Tensor:
     return torch.ones_like(layout.lengths)
 
 
-def _question(layout: PackedLayout, segments: Tensor | None) -> Tensor:
-    """Count the tokens of the first of several texts but its separator; of one text, the first."""
+def _question(ids: Tensor, layout: PackedLayout, segments: Tensor | None) -> Tensor:
+    """Count the tokens of the first of several texts but separators; of one text, the first.
+
+    One or two separators are at the end of the first text (RoBERTa's tokenizer: two).
+    """
     if segments is None:
-        return _first(layout, segments)
+        return _first(ids, layout, segments)
     inside = (segments == 0).long()
     count = torch.zeros_like(layout.lengths).index_add_(0, layout.sequence, inside)
-    return torch.where(count < layout.lengths, count - 1, 1).clamp_min(1)
+    last = layout.starts + count - 1
+    found = count - 1 - (ids[last] == ids[last - 1]).long()
+    return torch.where(count < layout.lengths, found, 1).clamp_min(1)

@@ -75,6 +75,6 @@ def slopes(heads: int) -> list[float]:
 
 def position_bias(config: StackConfig, is_causal: bool) -> PositionBias | None:
     """Build the bias of a stack's self-attention, or None if its positions are of another kind."""
-    if config.positions == "relative":
+    if config.positions == "relative" or config.relative_bias:
         return RelativeBuckets(config.heads, is_causal)
     return Alibi(config.heads) if config.positions == "alibi" else None

@@ -139,7 +139,7 @@ class Transformer(nn.Module):
         own = layout.lengths[layout.sequence] if stack.needs_lengths else None  # (N,)
         context.angles = stack.angles(layout.positions, own)
         if is_source and self.count_globals is not None:
-            layout.global_counts = self.count_globals(layout, segments)
+            layout.global_counts = self.count_globals(ids, layout, segments)
         vectors = (self.embedding if table is None else table)(ids)
         return enter(vectors, layout.positions, self.precision, context.rng, segments)
 

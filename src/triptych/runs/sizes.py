@@ -266,7 +266,8 @@ def _stack(stack: StackConfig, memory_width: int | None) -> int:
     norm = stack.width * _a_norm(stack)
     counts = [_block(stack.of_block(layer), memory_width) for layer in range(pattern(stack))]
     blocks = _over_blocks(stack, counts)
-    relative = RELATIVE_BUCKETS * stack.heads if stack.positions == "relative" else 0
+    has_buckets = stack.positions == "relative" or stack.relative_bias
+    relative = RELATIVE_BUCKETS * stack.heads if has_buckets else 0
     ends = (stack.norm_placement != "post") - (not stack.first_norm)
     if stack.disentangled is not None:
         side = stack.disentangled.get("buckets", 0) or stack.disentangled["farthest"]
