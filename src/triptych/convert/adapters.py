@@ -18,6 +18,7 @@ from ..interchange.peft import DOWN, SCALE, UP, is_adapter, read_adapter, write_
 from ..recipe.schema import Recipe
 from ..runs.run import Run
 from ..runs.storage import read_tensors, whole_folder
+from ..tasks.specs import SPECS
 from . import hub
 from .classes import Form, export_class, refusals
 from .imports import import_folder, refuse_taken
@@ -230,17 +231,20 @@ def open_origin(path: str | Path, task: str) -> Run:
     wanted = VECTORS if not writes and task != MASKED else None
     if writes and task == NEXT_TOKENS and (in_one_file or READ[kind].architecture == "decoder"):
         wanted = NEXT_TOKENS  # no chat template is needed
-    return _imported(Path(path).resolve(), wanted)
+    return _imported(Path(path).resolve(), wanted, task if task in SPECS else None)
 
 
 def _model_type(path: Path) -> object:
     return huggingface.read_json(path / "config.json").get("model_type")
 
 
-def _imported(path: Path, task: str | None) -> Run:
+def _imported(path: Path, task: str | None, trained: str | None = None) -> Run:
     """Import a folder of another library into a run that is deleted with the process."""
     held = Path(tempfile.mkdtemp(prefix="triptych-"))
     run = Run(held / path.name)
     weakref.finalize(run, shutil.rmtree, held, True)
-    import_model(path, run.path, task)
+    if trained is None:
+        import_model(path, run.path, task)
+    else:
+        import_folder(path, run.path, task, trained=trained)
     return run

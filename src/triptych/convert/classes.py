@@ -6,7 +6,7 @@ Importing it imports no torch: `init` asks it about recipes that are not trained
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..data.tokenizers.subwords import Tokenizer
@@ -33,7 +33,7 @@ ENDS = 2
 class Form:
     """Hold what decides about the class: the task, its options, the model, its tokenizers.
 
-    kind: the model_type that it was imported from, if it was.
+    kind: the model_type that it was imported from, if it was, and the config.json's `values`.
     """
 
     task: str
@@ -41,6 +41,7 @@ class Form:
     model: AnyConfig
     tokenizers: int = 1
     kind: str | None = None
+    values: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def longest(self) -> int:
@@ -74,7 +75,8 @@ class ExportClass:
 
     def values(self, tokenizer: Tokenizer) -> dict[str, object]:
         """Return the content of config.json."""
-        return self.family.write_config(self.model, self.longest, tokenizer)
+        found = self.family.write_config(self.model, self.longest, tokenizer)
+        return {**found, **self.published.values}
 
     def prepared(self, tensors: Tensors) -> dict[str, Tensor]:
         """Return our tensors as the class computes with them."""
@@ -106,7 +108,7 @@ def export_class(form: Form) -> ExportClass:
     """Return the class for a form without `refusals`."""
     assert isinstance(form.model, ModelConfig), "a recurrent network has no class"
     family = _family(form, form.model)
-    published = family.class_of(SPECS[form.task].head)
+    published = _class(family, form, form.model)
     assert published is not None, "a form without refusals has a class"
     longest = 0 if form.kind else form.longest  # an imported model keeps its sizes
     if family.architecture == "decoder":
@@ -127,13 +129,25 @@ def _family(form: Form, model: ModelConfig) -> Family:
 def _refusals_of(family: Family, form: Form, model: ModelConfig) -> list[str]:
     if family.architecture != model.architecture:
         return ["it has other stacks"]  # never shown: the nearest family has the same
-    found, published = family.refusals(model), family.class_of(SPECS[form.task].head)
+    found, published = family.refusals(model), _class(family, form, model)
     if family.architecture != "encoder" and not _is_written(form, family.architecture):
         return [*found, _other_task(form.task, f"{family.architecture}s are", _written(family))]
     if published is None:
         return [*found, _other_task(form.task, f"{family.name} is", _written(family))]
-    # an older run has fewer options
-    return found + published.refusals(build_task(form.task, form.options).options)
+    return found + published.refusals(_options(form), model)
+
+
+def _class(family: Family, form: Form, model: ModelConfig) -> PublishedClass | None:
+    """Return the class that computes a task's head, else another with such a head."""
+    head = SPECS[form.task].head
+    able = [one for one in family.classes if one.head == head and one.fits(form.values)]
+    if len(able) < 2:
+        return able[0] if able else None
+    return next((one for one in able if not one.refusals(_options(form), model)), able[0])
+
+
+def _options(form: Form) -> Mapping[str, object]:
+    return build_task(form.task, form.options).options  # an older run has fewer options
 
 
 def _is_written(form: Form, architecture: Architecture) -> bool:

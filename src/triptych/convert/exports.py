@@ -20,7 +20,7 @@ from .classes import RECURRENT, ExportClass, Form, export_class, refusals
 from .formats import Format, Precision, Published, write_ctranslate2, write_gguf
 from .heads import OWN, own_values
 from .published_chat import KEY
-from .shared import IMPORT, VECTORS, refuse_activation
+from .shared import IMPORT, VECTORS
 from .tokenizer_files import tokenizer_files
 
 if TYPE_CHECKING:
@@ -100,7 +100,12 @@ def _published(run: Run, config: RunConfig) -> tuple[Published, dict[str, object
 
     before = _import_of(run)
     form = Form(
-        config.task, config.options, config.model, len(config.tokenizers), before.get("model_type")
+        config.task,
+        config.options,
+        config.model,
+        len(config.tokenizers),
+        before.get("model_type"),
+        before.get("config", {}),
     )
     _refuse(run, config, form)
     chosen, tokenizer = export_class(form), Tokenizers.load(run.path).source
@@ -151,7 +156,6 @@ def _refuse(run: Run, config: RunConfig, form: Form) -> None:
             f"{'; '.join(problems)}. It has models for {PRESETS[form.model.architecture]}, of any "
             "size."
         )
-    refuse_activation(form.model, form.task, str(run.path))
 
 
 def _config_values(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..data.formats import bio
 from ..errors import RunError, brief
-from ..interchange.family import PublishedClass
+from ..interchange.family import UNSET, PublishedClass
 from ..interchange.name_map import NameMap
 from ..model.config import ModelConfig
 from ..tasks import classification, embedding, masked_words, question_answering, tagging
@@ -100,7 +100,12 @@ def use_of(
 ) -> Use:
     """Return the task, options and labels of a class of an encoder."""
     task = TASKS[published.head]
-    options = dict(published.options)
+    unset = UNSET.get(published.head, {})
+    options = {
+        key: value
+        for key, value in published.computed(config).items()
+        if key not in unset or value != unset[key]
+    }
     labels: dict[str, object] = {}
     if published.head == "classifier":
         learn, labels = _classes(values, where)

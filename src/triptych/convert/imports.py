@@ -30,13 +30,13 @@ from ..recipe.schema import ModelTable, Recipe
 from ..runs.run import Run, RunConfig
 from ..runs.sizes import refuse_unlike
 from ..runs.storage import whole_folder
-from ..tasks.specs import build_task
+from ..tasks.specs import SPECS, build_task
 from ..tasks.task import Task
 from . import hub
 from .answers import numbers_of, rewriting, sides_of
 from .heads import OWN, TASKS, Use, own_use, use_of
 from .published_chat import NEXT_TOKENS, use_of_decoder
-from .shared import IMPORT, VECTORS, refuse_activation, shapes
+from .shared import IMPORT, VECTORS, shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,12 +73,14 @@ def import_folder(
     task: str | None = None,
     allow_nonfinite: bool = False,
     fetched: hub.Fetched | None = None,
+    trained: str | None = None,
 ) -> Certificate:
     """Read a model of the library transformers, GGUF or llama2.c and write it as a run folder.
 
     The first two may be of any family in `interchange/families.py` that is read. `task` is one
-    whose head the folder holds, or "embedding"; by default that of its class. `out` appears whole
-    or not at all. `fetched` says from where on the hub the folder came.
+    whose head the folder holds, or "embedding"; by default that of its class; `trained` is the task
+    that it will be trained for, if that is another. `out` appears whole or not at all. `fetched`
+    says from where on the hub the folder came.
 
     Raises:
         RunError: Something is missing or does not fit; the text lists everything.
@@ -89,7 +91,7 @@ def import_folder(
     found = (
         _from_llama_file(source, task)
         if llama_file.is_folder(source)
-        else _from_published(_opened(source), task)
+        else _from_published(_opened(source), task, trained)
     )
     use, place = found.use, str(Path(source).resolve())
     name = Path(place).name.removesuffix(".gguf")
@@ -168,7 +170,10 @@ def _opened(source: str | Path) -> huggingface.Folder:
     return huggingface.read_folder(source)
 
 
-def _from_published(folder: huggingface.Folder, task: str | None) -> Import:
+def _from_published(
+    folder: huggingface.Folder, task: str | None, trained: str | None = None
+) -> Import:
+    """Read a folder for a task; `trained` is the one that it will be trained for, if any."""
     kind, path, values = folder.kind, folder.path, folder.config
     where = str(path / "config.json"), str(path / "tokenizer.json")
     if folder.reader is not None:
@@ -203,8 +208,9 @@ def _from_published(folder: huggingface.Folder, task: str | None) -> Import:
         tokenizer = ImportedTokenizer.take(
             folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config
         )
+        fitting = published if trained is None else family.class_of(SPECS[trained].head)
+        config = (fitting or published).configured(config)
         use = own or _use(family, published, folder, config, tensors)
-        refuse_activation(config, use.task, str(path))
     return Import(
         path=path,
         kind=kind,
@@ -229,8 +235,9 @@ def _published(
 ) -> PublishedClass:
     """Return the class of an encoder's folder, or the one that a task reads of it."""
     if task is None:
-        return family.published(folder.config.get("architectures"), names)
-    tasks = {TASKS[one.head]: one for one in family.classes}
+        return family.published(folder.config.get("architectures"), names, folder.config)
+    fitting = [one for one in family.classes if one.fits(folder.config)]
+    tasks = {TASKS[one.head]: one for one in reversed(fitting)}
     if task not in tasks:
         raise unknown("task", task, tuple(tasks), "for an import")
     if not family.holds(tasks[task], names):

@@ -1,8 +1,7 @@
-"""Hold what imports and exports share: names of files and tasks, and checks of models."""
+"""Hold what imports and exports share: names of files and tasks, and shapes of models."""
 
 from __future__ import annotations
 
-from ..errors import RunError
 from ..model.config import ModelConfig
 from ..tasks import embedding, masked_words
 from ..tasks.task import Task
@@ -24,12 +23,3 @@ def shapes(
     with torch.device("meta"):
         model, head = build(config), task.head(config, labels)
     return {name: tuple(tensor.shape) for name, tensor in weights_of(model, head).items()}
-
-
-def refuse_activation(config: ModelConfig, task: str, where: str) -> None:
-    """Raise RunError for a masked-words model whose blocks do not use GELU, as our head does."""
-    if task == MASKED and config.encoder is not None and config.encoder.activation != "gelu":
-        raise RunError(
-            f"{where} has the activation {config.encoder.activation}; a head for masked words is "
-            "exchanged with gelu alone."
-        )

@@ -5,23 +5,14 @@ Its sizes are in `presets/bert.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..data.tokenizers.subwords import Tokenizer
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import differences, read_settings, vocabulary_size, written_settings
-from .family import (
-    ABSTENTION,
-    CALIBRATION,
-    FIRST_PIECE,
-    FIRST_STATE,
-    NO_CHAIN,
-    NO_MATCHES,
-    Family,
-    PublishedClass,
-    both,
-)
-from .rules import Ignore, Rename, Rule, Tie
+from .encoder_classes import classes, classifier_of_first_state, masked_of_bert
+from .family import Family, both
+from .rules import Ignore, Rename, Rule
 
 KIND = "bert"
 KEYS = {  # setting -> key of config.json
@@ -56,20 +47,34 @@ PLAIN: dict[str, object] = {  # keys without a setting here, with the only value
 }
 
 
-def read_config(values: Mapping[str, object], where: str) -> ModelConfig:
-    """Read a config.json of model_type bert.
+def read_config(
+    values: Mapping[str, object],
+    where: str,
+    keys: Mapping[str, str] = KEYS,
+    defaults: Mapping[str, object] = DEFAULTS,
+    plain: Mapping[str, object] = PLAIN,
+    problems: Sequence[str] = (),
+) -> ModelConfig:
+    """Read a config.json of model_type bert, or of a kin with keys or defaults of its own.
 
-    Raises RunError naming all values that are not supported.
+    Raises RunError naming all values that are not supported, and the problems.
     """
-    settings = read_settings(values, where, KEYS, DEFAULTS, PLAIN)
+    settings = read_settings(values, where, keys, defaults, plain, problems)
     stack = StackConfig(positions="learned", embedding_norm=True, **settings)
     return ModelConfig(
         encoder=stack, vocabulary_size=vocabulary_size(values), embedding_scale=False
     )
 
 
-def refusals(config: ModelConfig) -> list[str]:
-    """List the settings by which a model is not a BERT, with expected values."""
+def refusals(
+    config: ModelConfig,
+    dials: Mapping[str, object] | None = None,
+    free: Sequence[str] = (),
+) -> list[str]:
+    """List the settings by which a model is not a BERT, with expected values.
+
+    A kin has other values of some `dials`, and any value of those that are `free`.
+    """
     stack = config.encoder
     if stack is None or config.decoder is not None:
         return ["it has a decoder, but BERT has an encoder only"]
@@ -80,6 +85,8 @@ def refusals(config: ModelConfig) -> list[str]:
         "embedding_norm": True,
         "gated": False,
         "bias": True,
+        **(dials or {}),
+        **{key: getattr(stack, key) for key in free if hasattr(stack, key)},
     }
     found = differences(stack, wanted, "encoder.")
     if (stack.key_heads or stack.heads) != stack.heads:
@@ -87,6 +94,7 @@ def refusals(config: ModelConfig) -> list[str]:
     if stack.inner_dropout:
         found.append(f"encoder.inner_dropout is {stack.inner_dropout} instead of 0")
     own = {"embedding_scale": False, "tied_embeddings": True, "output_bias": False}
+    own |= {key: getattr(config, key) for key in free if hasattr(config, key)}
     return found + differences(config, own)
 
 
@@ -127,7 +135,6 @@ BLOCKS: tuple[Rule, ...] = (
     *both("encoder.layer.{i}.output.dense", _BLOCK + "feed_forward.output"),
     *both("encoder.layer.{i}.output.LayerNorm", _BLOCK + "feed_forward_norm.after"),
 )
-POOLER = both("pooler.dense", "head.pooler")  # of the first state (Devlin et al. 2018, section 3.1)
 
 
 def body(config: ModelConfig) -> tuple[Rule, ...]:
@@ -141,39 +148,12 @@ FAMILY = Family(
     architecture="encoder",
     preset="bert-base",
     prefix="bert.",
-    classes=(
-        PublishedClass(
-            architecture="BertForMaskedLM",
-            head="masked-tokens",
-            rules=(
-                *both("cls.predictions.transform.dense", "head.transform"),
-                *both("cls.predictions.transform.LayerNorm", "head.norm"),
-                Rename("cls.predictions.bias", "head.bias"),
-                Tie("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
-                Tie("cls.predictions.decoder.bias", "cls.predictions.bias"),
-            ),
+    classes=classes(
+        "Bert",
+        masked=masked_of_bert("Bert", "bert."),
+        classifier=classifier_of_first_state(
+            "Bert", both("classifier", "head.project"), both("pooler.dense", "head.dense")
         ),
-        PublishedClass(
-            architecture="BertForSequenceClassification",
-            head="classifier",
-            body=both("pooler.dense", "head.dense"),
-            rules=(*both("classifier", "head.project"), *CALIBRATION),
-            options=FIRST_STATE,
-        ),
-        PublishedClass(
-            architecture="BertForTokenClassification",
-            head="tagger",
-            rules=both("classifier", "head.output"),
-            options=FIRST_PIECE,
-            without=NO_CHAIN,
-        ),
-        PublishedClass(
-            architecture="BertForQuestionAnswering",
-            head="span",
-            rules=(*both("qa_outputs", "head.span"), *ABSTENTION),
-            without=NO_MATCHES,
-        ),
-        PublishedClass(architecture="BertModel", head="pooling", prefix=False, body=POOLER),
     ),
     read_config=read_config,
     refusals=refusals,

@@ -95,6 +95,7 @@ FAMILY = Family(
         PublishedClass(
             architecture="DistilBertForMaskedLM",
             head="masked-tokens",
+            dials={"activation": "activation"},
             rules=(
                 *both("vocab_transform", "head.transform"),
                 *both("vocab_layer_norm", "head.norm"),

@@ -7,12 +7,13 @@ of its own: its config.json becomes a `ModelConfig` of the one core, and its ten
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from ..data.tokenizers.subwords import Tokenizer
 from ..messages import message
 from ..model.config import Architecture, ModelConfig
+from .config_reader import differences
 from .name_map import NameMap
 from .rules import Ignore, Rename, Rule, Split, Tie, Withhold, prefixed, respelt
 
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Tensors = Mapping[str, "Tensor"]
-UNSET: Mapping[str, object] = {"activation": "tanh"}  # options that are not written if unset
+# options that are not written if unset, by head
+UNSET: Mapping[str, Mapping[str, object]] = {
+    "masked-tokens": {"activation": "gelu"},
+    "classifier": {"activation": "tanh", "head_layer": None},
+    "tagger": {"head_layer": None},
+    "span": {"head_layer": None},
+}
 OF_ANOTHER_TASK = "the head of another task"
 
 
@@ -37,6 +44,9 @@ class PublishedClass:
         rules: Rules of the head for the other tensors.
         options: Values of the task's options that the class computes.
         without: Values of the task's options that it has nothing for.
+        dials: Options that are dials of the encoder, by option.
+        values: Keys of config.json by which it differs from another class of the same name.
+        stack: Dials of the encoder that the class sets.
     """
 
     architecture: str
@@ -46,18 +56,38 @@ class PublishedClass:
     rules: tuple[Rule, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     without: Mapping[str, object] = field(default_factory=dict)
+    dials: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
+    stack: Mapping[str, Any] = field(default_factory=dict)
 
-    def refusals(self, options: Mapping[str, object]) -> list[str]:
+    def configured(self, config: ModelConfig) -> ModelConfig:
+        """Return the configuration with the dials that the class sets."""
+        if not self.stack or config.encoder is None:
+            return config
+        return replace(config, encoder=replace(config.encoder, **self.stack))
+
+    def computed(self, config: ModelConfig) -> dict[str, object]:
+        """Return the task's options that the class computes for a model."""
+        own = {key: getattr(config.encoder, dial) for key, dial in self.dials.items()}
+        return {**UNSET.get(self.head, {}), **self.options, **own}
+
+    def fits(self, values: Mapping[str, object]) -> bool:
+        """Tell whether a config.json, which may lack a key, is not of another class."""
+        return all(values.get(key, value) == value for key, value in self.values.items())
+
+    def refusals(self, options: Mapping[str, object], config: ModelConfig) -> list[str]:
         """List the task's options that the class does not compute."""
-        found: list[str] = [
+        unset = UNSET.get(self.head, {})
+        found = differences(config.encoder, self.stack, "encoder.", True) if config.encoder else []
+        found += [
             message(
                 "{key} is {value} instead of {wanted}",
                 key=f"task.{key}",
-                value=repr(options.get(key, UNSET.get(key))),
+                value=repr(options.get(key, unset.get(key))),
                 wanted=repr(value),
             )
-            for key, value in self.options.items()
-            if options.get(key, UNSET.get(key)) != value
+            for key, value in self.computed(config).items()
+            if options.get(key, unset.get(key)) != value
         ]
         return found + [
             message("{key} is {value}", key=f"task.{key}", value=repr(options[key]))
@@ -135,15 +165,21 @@ class Family:
         """Return the class that fills a head of ours."""
         return next((one for one in self.classes if one.head == head), None)
 
-    def published(self, architectures: object, names: Collection[str]) -> PublishedClass:
+    def published(
+        self,
+        architectures: object,
+        names: Collection[str],
+        values: Mapping[str, object] | None = None,
+    ) -> PublishedClass:
         """Return the class that a folder holds, by its config.json and its names of tensors.
 
         A class that config.json does not name is recognised by its tensors; without a head it is
         the base class, the last, as which some folders with a head are labelled.
         """
         given = architectures if isinstance(architectures, list) else []
-        named = [one for one in self.classes[:-1] if one.architecture in given]
-        held = [one for one in (*named, *self.classes) if self.holds(one, names)]
+        fitting = [one for one in self.classes if one.fits(values or {})]
+        named = [one for one in fitting[:-1] if one.architecture in given]
+        held = [one for one in (*named, *fitting) if self.holds(one, names)]
         return held[0] if held else self.classes[-1]
 
     def holds(self, chosen: PublishedClass, names: Collection[str]) -> bool:

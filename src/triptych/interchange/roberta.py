@@ -7,7 +7,7 @@ padding's; XLM-R (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) differ
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from ..data.tokenizers.subwords import Tokenizer
@@ -15,28 +15,21 @@ from ..errors import RunError, brief
 from ..model.config import ModelConfig
 from . import bert
 from .config_reader import differences
-from .family import (
-    ABSTENTION,
-    CALIBRATION,
-    FIRST_PIECE,
-    FIRST_STATE,
-    NO_CHAIN,
-    NO_MATCHES,
-    Family,
-    PublishedClass,
-    both,
-)
-from .rules import Rename, Tie
+from .encoder_classes import classes, classifier_of_first_state, masked_of_roberta
+from .family import Family
 
 PADDING = 1  # the usual number of the padding token
 
 
-def read_config(values: Mapping[str, object], where: str) -> ModelConfig:
+def read_config(
+    values: Mapping[str, object], where: str, problems: Sequence[str] = ()
+) -> ModelConfig:
     """Read a config.json of model_type roberta, xlm-roberta or camembert.
 
-    Raises RunError naming all values that are not supported.
+    Raises RunError naming all values that are not supported, and the problems.
     """
-    config, padding = bert.read_config(values, where), values.get("pad_token_id", PADDING)
+    config = bert.read_config(values, where, problems=problems)
+    padding = values.get("pad_token_id", PADDING)
     assert config.encoder is not None, "a BERT is an encoder"
     rows = config.encoder.max_positions
     if type(padding) is not int or not 0 <= padding < rows - 1:
@@ -48,13 +41,16 @@ def read_config(values: Mapping[str, object], where: str) -> ModelConfig:
     return dataclasses.replace(config, encoder=stack)
 
 
-def refusals(config: ModelConfig) -> list[str]:
-    """List the settings by which a model is not a RoBERTa, with expected values."""
+def refusals(config: ModelConfig, free: Sequence[str] = ()) -> list[str]:
+    """List the settings by which a model is not a RoBERTa, with expected values.
+
+    A kin has any value of those dials that are `free`.
+    """
     if config.encoder is None or config.encoder.first_position == 0:
-        return [*bert.refusals(config), "encoder.first_position is 0 instead of 2"]
+        return [*bert.refusals(config, free=free), "encoder.first_position is 0 instead of 2"]
     plain = dataclasses.replace(config.encoder, first_position=0)
     own = differences(config.encoder, {"segments": 1}, "encoder.", alone=True)
-    return bert.refusals(dataclasses.replace(config, encoder=plain)) + own
+    return bert.refusals(dataclasses.replace(config, encoder=plain), free=free) + own
 
 
 def _write_config(
@@ -73,44 +69,10 @@ def _family(kind: str, name: str, prefix: str) -> Family:
         architecture="encoder",
         preset="bert-base",
         prefix="roberta.",
-        classes=(
-            PublishedClass(
-                architecture=f"{prefix}ForMaskedLM",
-                head="masked-tokens",
-                rules=(
-                    *both("lm_head.dense", "head.transform"),
-                    *both("lm_head.layer_norm", "head.norm"),
-                    Rename("lm_head.bias", "head.bias"),
-                    Tie("lm_head.decoder.weight", "roberta.embeddings.word_embeddings.weight"),
-                    Tie("lm_head.decoder.bias", "lm_head.bias"),
-                ),
-            ),
-            PublishedClass(
-                architecture=f"{prefix}ForSequenceClassification",
-                head="classifier",
-                rules=(
-                    *both("classifier.dense", "head.dense"),
-                    *both("classifier.out_proj", "head.project"),
-                    *CALIBRATION,
-                ),
-                options=FIRST_STATE,
-            ),
-            PublishedClass(
-                architecture=f"{prefix}ForTokenClassification",
-                head="tagger",
-                rules=both("classifier", "head.output"),
-                options=FIRST_PIECE,
-                without=NO_CHAIN,
-            ),
-            PublishedClass(
-                architecture=f"{prefix}ForQuestionAnswering",
-                head="span",
-                rules=(*both("qa_outputs", "head.span"), *ABSTENTION),
-                without=NO_MATCHES,
-            ),
-            PublishedClass(
-                architecture=f"{prefix}Model", head="pooling", prefix=False, body=bert.POOLER
-            ),
+        classes=classes(
+            prefix,
+            masked=masked_of_roberta(prefix, "roberta."),
+            classifier=classifier_of_first_state(prefix),
         ),
         read_config=read_config,
         refusals=refusals,

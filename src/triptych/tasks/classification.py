@@ -39,10 +39,9 @@ def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(ClassificationOptions, values)
     kind, given = options.learn, asdict(options)
-    if options.class_weights is None:  # config.json stays as it was before these options
-        del given["class_weights"]
-    if options.activation == "tanh":
-        del given["activation"]
+    for key, unset in (("class_weights", None), ("activation", "tanh"), ("head_layer", None)):
+        if given[key] == unset:  # config.json stays as it was before these options
+            del given[key]
     return Task(
         spec=SPEC,
         options=given,
@@ -183,6 +182,7 @@ def _targets(example: Example, labels: Labels, kind: str) -> dict[str, np.ndarra
 
 def head(config: AnyConfig, labels: Labels, options: ClassificationOptions = DEFAULT) -> nn.Module:
     from ..model.heads.classifier import Classifier
+    from ..model.heads.layer import head_layer
 
     encoder = encoder_alone(config, SPEC.name, options.window)
     needed = "value" if options.learn == "value" else "labels"
@@ -195,6 +195,7 @@ def head(config: AnyConfig, labels: Labels, options: ClassificationOptions = DEF
         pooling=options.pooling,
         hidden=options.hidden,
         activation=options.activation,
+        layer=head_layer(encoder, options.head_layer),
         shortcut=options.shortcut,
         bigrams=options.bigrams,
         drop=options.dropout,

@@ -65,9 +65,12 @@ Filled = tuple[Blank, list[Filling]]
 def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(MaskedWordsOptions, values)
+    given = asdict(options)
+    if options.activation == "gelu":  # config.json stays as it was before this option
+        del given["activation"]
     return Task(
         spec=SPEC,
-        options=asdict(options),
+        options=given,
         needs=("text",),
         prepare=prepare,
         encode=partial(encode, options=options),
@@ -148,8 +151,14 @@ def head(config: AnyConfig, labels: Labels, options: MaskedWordsOptions) -> nn.M
 
     encoder = encoder_alone(config, SPEC.name, options.window, ends=2)
     is_narrow = isinstance(config, ModelConfig) and config.tied_embeddings
-    narrow = config.embedding_width if is_narrow else None
-    return MaskedWords(encoder.width, config.vocabulary_size, encoder.norm_epsilon, narrow)
+    return MaskedWords(
+        encoder.width,
+        config.vocabulary_size,
+        encoder.norm_epsilon,
+        config.embedding_width if is_narrow else None,
+        activation=options.activation,
+        has_bias=encoder.norm_bias,
+    )
 
 
 def loss(output: TokenOutput, batch: Batch) -> Losses:

@@ -20,6 +20,8 @@ FILL_IN_LEAST = 8  # fewest tokens of a window whose middle is filled in
 Bigrams = Annotated[int, Ge(0), Note("0: off")]
 OrOff = Annotated[float, Ge(0), Note("0: off")]
 ShareOrOff = Annotated[float, Ge(0), Lt(1), Note("0: off")]
+HeadLayer = Literal["normed", "feed_forward"] | None
+Activation = Literal["tanh", "relu", "gelu", "gelu_tanh", "silu"]
 ClassWeights = Literal["balanced"] | dict[str, Positive] | None
 Strictly = Annotated[float, Gt(0), Lt(1)]
 
@@ -53,7 +55,9 @@ class ClassificationOptions:
     bigrams: Bigrams = 0
     hidden: bool = False  # a dense layer before the outputs
     # activation of that layer: "tanh" as in BERT, or that of another published classifier
-    activation: Literal["tanh", "relu", "gelu", "gelu_tanh", "silu"] = "tanh"
+    activation: Activation = "tanh"
+    # a layer before the outputs: "normed" (ModernBERT) or "feed_forward" (BigBird). unset: none
+    head_layer: HeadLayer = None
     dropout: ShareOrOff = 0.1  # dropout in the head; that of the model is set in the table `model`
     # probability that a token is left out of a training text, drawn anew in every epoch
     token_dropout: ShareOrOff = 0.0
@@ -76,6 +80,11 @@ class ClassificationOptions:
             yield (
                 f"{table}.pooling = 'compare' needs two texts: set {table}.pair = true, or pool by "
                 "'mean'."
+            )
+        if self.head_layer and (self.hidden or self.shortcut or self.pooling == "compare"):
+            yield (
+                f"{table}.head_layer is as wide as the model: leave out {table}.hidden and "
+                f"{table}.shortcut, and pool by 'mean', 'first' or 'max'."
             )
         if self.stride > self.window - 2:
             yield (
@@ -122,6 +131,8 @@ class TaggingOptions:
     word_dropout: Probability = 0.0
     # size of a table of hashed weights for pairs of neighbouring pieces, say 65536
     bigrams: Bigrams = 0
+    # a layer before the outputs: "normed" (ModernBERT) or "feed_forward" (BigBird). unset: none
+    head_layer: HeadLayer = None
 
     def contradictions(self, table: str) -> Iterator[str]:
         """Yield a sentence for a stride over the window, and for a CRF with smoothed labels."""
@@ -183,6 +194,8 @@ class QuestionAnsweringOptions:
     characters: bool = False
     # mark passage tokens that are also in the question by their segment; needs model.segments = 5
     match_feature: bool = False
+    # a layer before the outputs: "normed" (ModernBERT) or "feed_forward" (BigBird). unset: none
+    head_layer: HeadLayer = None
 
     def contradictions(self, table: str) -> Iterator[str]:
         """Yield a sentence for a window without room for a passage."""
@@ -209,6 +222,8 @@ class MaskedWordsOptions:
     # checked (2018)
     random_share: Share = 0.1
     window: Annotated[int, Ge(8), TOKENS] = 128  # tokens read at once, begin and end not included
+    # activation before the vocabulary projection: "gelu" as in BERT, or another published one
+    activation: Activation = "gelu"
 
     def contradictions(self, table: str) -> Iterator[str]:
         """Yield a sentence for shares whose sum is above 1."""

@@ -49,9 +49,12 @@ CANDIDATES = 5  # answers listed in a prediction
 def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(QuestionAnsweringOptions, values)
+    given = asdict(options)
+    if options.head_layer is None:  # config.json stays as it was before this option
+        del given["head_layer"]
     return Task(
         spec=SPEC,
-        options=asdict(options),
+        options=given,
         needs=("question", "passage", "answers"),
         prepare=prepare,
         encode=partial(encode, options=options),
@@ -229,6 +232,7 @@ def _drawn(windows: list[Encoded], generator: np.random.Generator, rate: float) 
 
 
 def head(config: AnyConfig, labels: Labels, *, options: QuestionAnsweringOptions) -> nn.Module:
+    from ..model.heads.layer import head_layer
     from ..model.heads.span import Spans
     from ..model.heads.tokens import initialize
 
@@ -238,7 +242,8 @@ def head(config: AnyConfig, labels: Labels, *, options: QuestionAnsweringOptions
             f"task.match_feature marks tokens by {SEGMENTS} segments and this model has "
             f"{encoder.segments}: give model.segments = {SEGMENTS}, or task.match_feature = false."
         )
-    made = Spans(encoder.width, bool(labels.get("no_answer")))
+    layer = head_layer(encoder, options.head_layer)
+    made = Spans(encoder.width, bool(labels.get("no_answer")), layer)
     initialize(made)
     return made
 

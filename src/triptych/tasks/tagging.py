@@ -46,9 +46,12 @@ LEARNED = "learned"
 def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(TaggingOptions, values)
+    given = asdict(options)
+    if options.head_layer is None:  # config.json stays as it was before this option
+        del given["head_layer"]
     return Task(
         spec=SPEC,
-        options=asdict(options),
+        options=given,
         needs=("text", "tags"),
         draws=options.word_dropout > 0,
         prepare=partial(prepare, options=options),
@@ -216,6 +219,7 @@ def _words_and_tags(
 
 def head(config: AnyConfig, labels: Labels, options: TaggingOptions) -> nn.Module:
     """Build the head. Raise UsageError for a model that is not encoder-only, or is too short."""
+    from ..model.heads.layer import head_layer
     from ..model.heads.tagger import Tagger
 
     encoder = encoder_alone(config, SPEC.name, options.window)
@@ -227,6 +231,7 @@ def head(config: AnyConfig, labels: Labels, options: TaggingOptions) -> nn.Modul
         pooling=options.pooling,
         dropout_rate=options.dropout,
         bigrams=options.bigrams,
+        layer=head_layer(encoder, options.head_layer),
         allowed=may if options.decoding == "crf" else None,
     )
     tagger.labels = labels  # type: ignore[assignment]

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from ..interface import AnyNetwork
 from ..layout import PackedLayout
-from ..linear import ACTIVATIONS, Linear
+from ..linear import Linear
 from ..ops.dropout import DropoutRng, dropout
-from .tokens import ZERO_INIT_GAIN, initialize, pair_weights, rows_of
+from .layer import HeadLayer
+from .tokens import ZERO_INIT_GAIN, activation_of, initialize, pair_weights, rows_of
 
 Pooling = Literal["mean", "first", "max", "compare"]
 OVERLAPS = 2  # similarities of two texts by their words
@@ -40,6 +41,7 @@ class Classifier(nn.Module):
             mean-pooled u and v, |u - v| and u * v (Conneau et al. 2017, section 3.2).
         hidden: Add a dense layer.
         activation: Of that layer: "tanh" (Devlin et al. 2018) or a key of `linear.ACTIVATIONS`.
+        layer: Maps pooled states (B, D) instead of that layer.
         shortcut: Also pool the token embeddings (a bag of words, Joulin et al. 2017, section 2).
             For "compare", also add two similarities directly to the outputs: the cosines of the
             pooled embeddings, and of the bags of tokens weighted by importance.
@@ -62,6 +64,7 @@ class Classifier(nn.Module):
         pooling: Pooling = "mean",
         hidden: bool = False,
         activation: str = "tanh",
+        layer: HeadLayer | None = None,
         shortcut: bool = False,
         bigrams: int = 0,
         drop: float = 0.1,
@@ -79,7 +82,7 @@ class Classifier(nn.Module):
         overlap = shortcut and pooling == "compare"
         inputs, outputs = width * PARTS[pooling] * (2 if shortcut else 1), max(1, len(names))
         self.dense = Linear(inputs, width) if hidden else None
-        self.activate = torch.tanh if activation == "tanh" else ACTIVATIONS[activation]
+        self.activate, self.layer = activation_of(activation), layer
         self.project = Linear(width if hidden else inputs, outputs)
         self.overlap = Linear(OVERLAPS, outputs, bias=False) if overlap else None
         self.bigrams = nn.Parameter(torch.empty(bigrams, outputs)) if bigrams else None
@@ -112,6 +115,8 @@ class Classifier(nn.Module):
             words = self._pool(dropout(table, self.drop, rng), rows, inputs)
             pooled = torch.cat([pooled, words], 1)
             likeness = self._overlaps(words, rows, inputs)
+        if self.layer is not None:
+            pooled = self.layer(pooled, rng)
         x = dropout(pooled, self.drop, rng)
         if self.dense is not None:
             x = dropout(self.activate(self.dense(x)), self.drop, rng)

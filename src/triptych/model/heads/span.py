@@ -9,6 +9,7 @@ from torch.nn import functional
 from ..interface import AnyNetwork
 from ..layout import PackedLayout
 from ..linear import Linear
+from .layer import HeadLayer
 
 
 class Spans(nn.Module):
@@ -22,8 +23,9 @@ class Spans(nn.Module):
     threshold: Tensor
     can_abstain: Tensor
 
-    def __init__(self, width: int, can_abstain: bool) -> None:
+    def __init__(self, width: int, can_abstain: bool, layer: HeadLayer | None = None) -> None:
         super().__init__()
+        self.layer = layer  # maps states before the logits
         self.span = Linear(width, 2)
         self.span.load_state_dict(nn.Linear(width, 2).state_dict())  # initialised as in torch
         self.register_buffer("threshold", torch.tensor(0.0 if can_abstain else float("inf")))
@@ -35,6 +37,8 @@ class Spans(nn.Module):
         inputs: "segments" (N,) and "source_lengths" (B,).
         """
         lengths = inputs["source_lengths"]
+        if self.layer is not None:
+            states = self.layer(states, model.rng if self.training else None)
         # (N, 2)
         logits = self.span(states).float()
         possible = inputs["segments"] > 0

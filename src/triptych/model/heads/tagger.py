@@ -11,6 +11,7 @@ from ..interface import AnyNetwork
 from ..layout import PackedLayout
 from ..linear import Linear
 from ..ops.dropout import dropout
+from .layer import HeadLayer
 from .tokens import initialize, pair_weights, rows_of
 
 NEVER = -1e4
@@ -39,6 +40,7 @@ class Tagger(nn.Module):
         dropout_rate: On word states and bigrams.
         bigrams: Number of weight rows for hashed pairs of neighbouring subwords, initially zero;
             each word uses the pairs of its first subword with the ones before and after it.
+        layer: Maps word states before the outputs.
         allowed: ((L, L), (L,), (L,)) of 0 or 1 for a CRF: which label may follow which, begin, end.
     """
 
@@ -50,9 +52,11 @@ class Tagger(nn.Module):
         pooling: str = "first",
         dropout_rate: float = 0.0,
         bigrams: int = 0,
+        layer: HeadLayer | None = None,
         allowed: tuple[Any, Any, Any] | None = None,
     ) -> None:
         super().__init__()
+        self.layer = layer
         self.output = Linear(width, labels)
         initialize(self.output)
         # weights of the pair before, then of the pair after
@@ -85,6 +89,8 @@ class Tagger(nn.Module):
             else rows_of(states, selected_rows)
         )
         rng = model.rng if self.training else None
+        if self.layer is not None:
+            pooled = self.layer(pooled, rng)
         scores = self.output(dropout(pooled, self.dropout, rng)).float()  # (W, L)
         if self.bigrams is not None:
             tokens = inputs["source"]  # begin comes before the first word, end after the last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..interface import AnyNetwork, Head, SelectingHead
-from ..linear import Linear
+from ..linear import ACTIVATIONS, Linear
 from ..normalization import LayerNorm
 from ..ops.cross_entropy import softcapped
 
@@ -72,6 +73,11 @@ def pair_weights(weights: Tensor, left: Tensor, right: Tensor) -> Tensor:
     return functional.embedding((left * HASH + right) % weights.shape[0], weights) * ZERO_INIT_GAIN
 
 
+def activation_of(name: str) -> Callable[[Tensor], Tensor]:
+    """Return an activation of a head: "tanh" or a key of `linear.ACTIVATIONS`."""
+    return torch.tanh if name == "tanh" else ACTIVATIONS[name]
+
+
 @torch.no_grad()
 def initialize(head: nn.Module) -> None:
     """Initialise the matrices of a head Xavier-uniform (Glorot & Bengio 2010)."""
@@ -99,7 +105,7 @@ class LearntTokens(nn.Module):
 
 
 class MaskedWords(nn.Module):
-    """Predict masked tokens with a dense layer, GELU, a norm and the vocabulary projection.
+    """Predict masked tokens: a dense layer, an activation, a norm, the vocabulary projection.
 
     The projection has its own bias (Devlin et al. 2018, section 3.1). Only masked rows are
     computed.
@@ -111,11 +117,15 @@ class MaskedWords(nn.Module):
         vocabulary_size: int,
         epsilon: float,
         embedding_width: int | None = None,
+        *,
+        activation: str = "gelu",
+        has_bias: bool = True,
     ) -> None:
         super().__init__()
         outputs = embedding_width or width
-        self.transform = Linear(width, outputs)
-        self.norm = LayerNorm(outputs, epsilon)
+        self.activate = activation_of(activation)
+        self.transform = Linear(width, outputs, has_bias)
+        self.norm = LayerNorm(outputs, epsilon, has_bias)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         initialize(self)
 
@@ -126,7 +136,7 @@ class MaskedWords(nn.Module):
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
         """Map states (N, D), or (K, D) of the masked rows -> states (K, D) to be projected."""
         picked = rows_of(states, self.selected_rows(inputs))  # (K, D)
-        picked = self.norm(functional.gelu(self.transform(picked)))  # (K, D)
+        picked = self.norm(self.activate(self.transform(picked)))  # (K, D)
         weight, offset = model.output_projection()
         bias = self.bias if offset is None else self.bias + offset
         return TokenOutput(picked, weight, bias, model.logit_softcap)
