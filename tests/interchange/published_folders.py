@@ -31,6 +31,7 @@ class Toy(NamedTuple):
         config: Their class of the configuration, if it is not named by the model's.
         scale: Standard deviation of all weights.
         settings: Content of tokenizer_config.json.
+        unread: Endings of the names of tensors that their class holds and does not use.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Toy(NamedTuple):
     config: str = ""
     scale: float = 0.3
     settings: Mapping[str, Any] = {}
+    unread: tuple[str, ...] = ()
 
 
 def library() -> Any:
@@ -130,7 +132,7 @@ def word_piece(single: str = "[CLS] $A [SEP]") -> tokenizers.Tokenizer:
         decoders.WordPiece(),
     )
     found.normalizer = normalizers.BertNormalizer()
-    return around(found, single, single.replace("$A", "$A [SEP] $B:1").replace("[SEP]:1", "[SEP]"))
+    return around(found, single, single.replace("$A", "$A [SEP] $B:1") + ":1")
 
 
 def pieces(
