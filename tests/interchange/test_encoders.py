@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from toys_of_encoders import ELECTRA, TOYS
 
-from triptych.convert import export_run, import_folder
+from triptych.convert import export_run, import_folder, open_origin
 from triptych.inference.loading import load
 from triptych.inference.predictor import Predictor
+from triptych.model.config import ModelConfig
 from triptych.model.heads.tokens import output_of
 from triptych.presets import parameter_count
 from triptych.runs.run import Run
@@ -68,6 +69,14 @@ def test_a_discriminator_comes_in_without_its_head(tmp_path: Path) -> None:
     certificate = import_folder(tmp_path / "there", tmp_path / "run")
     assert Run(tmp_path / "run").read_config().task == "embedding"
     assert "discriminator_predictions.dense_prediction.weight" in certificate.ignored
+
+
+def test_a_longformer_lets_those_tokens_see_all_that_its_task_needs(tmp_path: Path) -> None:
+    write(TOYS["LongformerModel"], tmp_path / "there")
+    for task, wanted in (("classification", "first"), ("tagging", "none"), ("parsing", "none")):
+        config = open_origin(tmp_path / "there", task).read_config().model
+        assert isinstance(config, ModelConfig) and config.encoder is not None
+        assert config.encoder.attention_globals == wanted
 
 
 @pytest.mark.parametrize("name", [one for one in TOYS if one.endswith("ForSequenceClassification")])

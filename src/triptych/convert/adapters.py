@@ -231,7 +231,7 @@ def open_origin(path: str | Path, task: str) -> Run:
     wanted = VECTORS if not writes and task != MASKED else None
     if writes and task == NEXT_TOKENS and (in_one_file or READ[kind].architecture == "decoder"):
         wanted = NEXT_TOKENS  # no chat template is needed
-    return _imported(Path(path).resolve(), wanted, task if task in SPECS else None)
+    return _imported(Path(path).resolve(), wanted, None if writes or task not in SPECS else task)
 
 
 def _model_type(path: Path) -> object:
@@ -239,7 +239,10 @@ def _model_type(path: Path) -> object:
 
 
 def _imported(path: Path, task: str | None, trained: str | None = None) -> Run:
-    """Import a folder of another library into a run that is deleted with the process."""
+    """Import a folder of another library into a run that is deleted with the process.
+
+    trained: The task that an encoder will be trained for.
+    """
     held = Path(tempfile.mkdtemp(prefix="triptych-"))
     run = Run(held / path.name)
     weakref.finalize(run, shutil.rmtree, held, True)
