@@ -17,6 +17,30 @@ LLAMA = {
     "rms_norm_eps": 1e-5,
 }
 WINDOWS = {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}
+# rotations that were trained with fewer tokens than the inputs have
+LINEAR = {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0}
+DYNAMIC = {"rope_type": "dynamic", "factor": 3.0, "rope_theta": 500.0}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 3.0,
+    "original_max_position_embeddings": 12,
+    "rope_theta": 100.0,
+}
+YARN = {
+    "rope_type": "yarn",
+    "factor": 4.0,
+    "original_max_position_embeddings": 9,
+    "beta_fast": 4.0,
+    "rope_theta": 200.0,
+}
+LONGROPE = {  # of heads of width 8
+    "rope_type": "longrope",
+    "long_factor": [1.0, 1.5, 3.0, 4.0],
+    "short_factor": [1.0, 1.1, 1.2, 1.3],
+    "rope_theta": 300.0,
+}
 
 TOYS: dict[str, Toy] = {
     "llama": Toy("LlamaForCausalLM", LLAMA, byte_level),
@@ -40,4 +64,45 @@ TOYS: dict[str, Toy] = {
     "olmo2 with biases": Toy("Olmo2ForCausalLM", {**LLAMA, "attention_bias": True}, byte_level),
     "phi3": Toy("Phi3ForCausalLM", LLAMA, byte_level),
     "phi3 with a window": Toy("Phi3ForCausalLM", {**LLAMA, "sliding_window": 6}, byte_level),
+    "llama with linear rotations": Toy(
+        "LlamaForCausalLM", {**LLAMA, "rope_parameters": LINEAR}, byte_level
+    ),
+    "llama with dynamic rotations": Toy(
+        "LlamaForCausalLM",
+        {**LLAMA, "max_position_embeddings": 8, "rope_parameters": DYNAMIC},
+        byte_level,
+    ),
+    "llama 3.1": Toy("LlamaForCausalLM", {**LLAMA, "rope_parameters": LLAMA3}, byte_level),
+    "llama 3.1 with wide heads": Toy(
+        "LlamaForCausalLM", {**LLAMA, "rope_parameters": LLAMA3, "head_dim": 12}, byte_level
+    ),
+    "qwen2 with yarn": Toy("Qwen2ForCausalLM", {**LLAMA, "rope_parameters": YARN}, byte_level),
+    "qwen3 with yarn": Toy(
+        "Qwen3ForCausalLM",
+        {**LLAMA, "rope_parameters": {**YARN, "truncate": False, "attention_factor": 1.3}},
+        byte_level,
+    ),
+    "mistral with yarn": Toy(
+        "MistralForCausalLM",
+        {**LLAMA, "rope_parameters": {**YARN, "mscale": 1.0, "mscale_all_dim": 0.5}},
+        byte_level,
+    ),
+    "olmo2 with linear rotations": Toy(
+        "Olmo2ForCausalLM", {**LLAMA, "rope_parameters": LINEAR}, byte_level
+    ),
+    "phi3 with longrope": Toy(
+        "Phi3ForCausalLM",
+        {**LLAMA, "rope_parameters": LONGROPE, "original_max_position_embeddings": 4},
+        byte_level,
+    ),
+    "phi3 with longrope of a part": Toy(
+        "Phi3ForCausalLM",
+        {
+            **LLAMA,
+            "hidden_size": 64,
+            "rope_parameters": {**LONGROPE, "partial_rotary_factor": 0.5},
+            "original_max_position_embeddings": 4,
+        },
+        byte_level,
+    ),
 }

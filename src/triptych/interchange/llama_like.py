@@ -18,6 +18,17 @@ from .config_reader import (
     written_settings,
 )
 from .family import Family, PublishedClass
+from .rotations import (
+    BASE,
+    SCALINGS,
+    SHARE,
+    longest_of,
+    read_scaling,
+    read_share,
+    table_of,
+    written_longest,
+    written_rotations,
+)
 from .rules import Ignore, Rename, Rule
 
 PREFIX = "model."
@@ -41,7 +52,7 @@ DEFAULTS: dict[str, str | float] = {
     "rotary_base": 10000.0,
 }
 # Keys without a setting here, with the only value that is supported.
-PLAIN: dict[str, object] = {"rope_scaling": None, "quantization_config": None}
+PLAIN: dict[str, object] = {"quantization_config": None}
 SETTINGS: FamilySettings = {  # the settings of a Llama (Touvron et al. 2023, section 2.2)
     "positions": "rotary",
     "norm_placement": "pre",
@@ -54,6 +65,11 @@ SETTINGS: FamilySettings = {  # the settings of a Llama (Touvron et al. 2023, se
 BIASES = ("attention_biases", "feed_forward_bias")
 SLIDING, WHOLE = "sliding_attention", "full_attention"  # values of layer_types
 Own = dict[str, object]
+
+
+def as_it_is(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a config.json that leaves nothing out."""
+    return values
 
 
 def no_settings(values: Mapping[str, object], problems: list[str]) -> Own:
@@ -81,6 +97,8 @@ class Kin:
         plain: More keys with their only supported value.
         free: Dials that its config.json can say, beside the keys.
         by_block: Those of them that may differ by block.
+        scalings: The kinds of `rotary_scaling` that it has.
+        complete: Returns a config.json with the values of keys that files leave out.
         read: Returns the values of free dials, and adds to the problems.
         write: Returns their keys.
         layers: Rules of a block's tensors. None: a Llama's.
@@ -97,6 +115,8 @@ class Kin:
     plain: Mapping[str, object] = field(default_factory=dict)
     free: Sequence[str] = ()
     by_block: frozenset[str] = frozenset()
+    scalings: Sequence[str] = SCALINGS
+    complete: Callable[[Mapping[str, object]], Mapping[str, object]] = as_it_is
     read: Callable[[Mapping[str, object], list[str]], Own] = no_settings
     write: Callable[[StackConfig], Own] = no_keys
     layers: tuple[Rule, ...] | None = None
@@ -126,17 +146,14 @@ def family(kin: Kin) -> Family:
 def read_config(values: Mapping[str, object], where: str, kin: Kin) -> ModelConfig:
     """Read a config.json of a kin. Raises RunError naming all values that are not supported."""
     problems: list[str] = []
-    heads, turned = values.get("num_attention_heads"), values.get("rope_parameters") or {}
-    if not isinstance(turned, Mapping):
-        problems, turned = [f"rope_parameters is {brief(repr(turned))}"], {}
-    if turned.get("rope_type", "default") != "default":
-        problems.append(
-            f"rope_parameters.rope_type is {brief(repr(turned['rope_type']))}, not 'default'"
-        )
-    own = {**_head_width(values, problems), **kin.read(values, problems)}
+    values = kin.complete(values)
+    heads = values.get("num_attention_heads")
     given = {**values, "num_key_value_heads": values.get("num_key_value_heads") or heads}
-    if "rope_theta" in turned:
-        given["rope_theta"] = turned["rope_theta"]
+    own = {
+        **_head_width(values, problems),
+        **_rotations(given, kin, problems),
+        **kin.read(values, problems),
+    }
     settings = read_settings(
         given,
         where,
@@ -146,6 +163,7 @@ def read_config(values: Mapping[str, object], where: str, kin: Kin) -> ModelConf
         problems,
         own.get("head_width") is None,
     )
+    settings["max_positions"] = longest_of(own.get("rotary_scaling"), settings["max_positions"])
     stack: Own = {**SETTINGS, "dropout": 0.0, **kin.settings, **settings, **own}
     shared: Own = {
         "embedding_scale": False,
@@ -158,6 +176,25 @@ def read_config(values: Mapping[str, object], where: str, kin: Kin) -> ModelConf
         vocabulary_size=vocabulary_size(values),
         **{**shared, **more},  # type: ignore[arg-type]
     )
+
+
+def _rotations(given: dict[str, object], kin: Kin, problems: list[str]) -> Own:
+    """Return the scaling and the share of the rotations, and set `rope_theta` to their base."""
+    key, table = table_of(given, problems)
+    if BASE in table:
+        given[BASE] = table[BASE]
+    longest = {**DEFAULTS, **kin.defaults}["max_positions"]
+    scaling = read_scaling(table, {"max_position_embeddings": longest, **given}, key, problems)
+    if scaling is not None and scaling["rope_type"] not in kin.scalings:
+        problems.append(
+            f"{key}.rope_type is {brief(repr(scaling['rope_type']))}; {kin.name} may have "
+            f"{', '.join(kin.scalings)}"
+        )
+    share = read_share(table, key, problems)
+    if share != 1.0 and "rotary_share" not in kin.free:
+        problems.append(f"{key}.{SHARE} is {share}, not 1.0")
+    found: Own = {} if scaling is None else {"rotary_scaling": scaling}
+    return {**found, **({} if share == 1.0 else {"rotary_share": share})}
 
 
 def _head_width(values: Mapping[str, object], problems: list[str]) -> Own:
@@ -245,6 +282,8 @@ def refusals(config: ModelConfig, kin: Kin) -> list[str]:
     assert stack is not None, "only decoder-only models are written"
     wanted: Own = {**SETTINGS, **kin.settings}
     wanted |= {dial: getattr(stack, dial) for dial in ("head_width", *kin.free)}
+    if stack.rotary_scaling is None or stack.rotary_scaling["rope_type"] in kin.scalings:
+        wanted["rotary_scaling"] = stack.rotary_scaling
     if (stack.by_block or {}).keys() <= kin.by_block:
         wanted["by_block"] = stack.by_block
     shared: Own = {"embedding_scale": False, "output_bias": False, **kin.shared}
@@ -266,8 +305,8 @@ def write_config(
         "vocab_size": config.vocabulary_size,
         **written_settings(stack, {**KEYS, **kin.keys}),
         "num_key_value_heads": stack.key_heads or stack.heads,
-        "max_position_embeddings": max(longest, stack.max_positions),
-        "rope_parameters": {"rope_theta": stack.rotary_base, "rope_type": "default"},
+        "max_position_embeddings": written_longest(stack, longest),
+        "rope_parameters": written_rotations(stack),
         **({"head_dim": stack.head_width} if stack.head_width else {}),
         **kin.write(stack),
         "tie_word_embeddings": config.tied_embeddings,

@@ -1,4 +1,8 @@
-"""Read and write Phi-3 as published (Abdin et al. 2024): a Llama whose projections are joined."""
+"""Read and write Phi-3 as published (Abdin et al. 2024): a Llama whose projections are joined.
+
+Its long forms scale rotations by longrope (Ding et al. 2024); Phi-4 mini rotates a part of each
+head.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,22 @@ from collections.abc import Mapping
 
 from ..errors import brief
 from ..model.config import StackConfig
+from ..model.rotary_scaling import ORIGINAL
 from .llama_like import BLOCK, LAYER, NORMS, Kin, Own, family
 from .rules import Rename, Split
 
+ORIGINAL_LENGTH = 4096  # tokens of the first training, where no key says it
 _PARTS = ("query", "key", "value")
+
+
+def _complete(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return config.json with the length of the first training, and the scaling's present name."""
+    given = {ORIGINAL: ORIGINAL_LENGTH, **values}
+    for key in ("rope_scaling", "rope_parameters"):
+        table = given.get(key)
+        if isinstance(table, dict) and "yarn" in (table.get("type"), table.get("rope_type")):
+            given[key] = {**table, "rope_type": "longrope"}
+    return given
 
 
 def _read(values: Mapping[str, object], problems: list[str]) -> Own:
@@ -23,7 +39,9 @@ def _read(values: Mapping[str, object], problems: list[str]) -> Own:
 
 
 def _write(stack: StackConfig) -> Own:
+    scaling = stack.rotary_scaling or {}
     return {
+        **({ORIGINAL: scaling[ORIGINAL]} if scaling else {}),
         "sliding_window": stack.attention_window,
         "embd_pdrop": stack.dropout,
         # the tokenizer's; the class's own would be past a small vocabulary
@@ -39,8 +57,9 @@ FAMILY = family(
         settings={"bias": False},
         defaults={"norm_epsilon": 1e-5, "max_positions": 4096, "dropout": 0.0},
         keys={"dropout": "resid_pdrop"},
-        plain={"partial_rotary_factor": 1.0},
-        free=("attention_window",),
+        free=("attention_window", "rotary_share"),
+        scalings=("longrope",),
+        complete=_complete,
         read=_read,
         write=_write,
         layers=(

@@ -165,7 +165,7 @@ def _misfit(block: StackConfig) -> str | None:
             share = "" if block.rotary_share == 1.0 else f", of which rotary_share leaves {width}"
             return f"rotary positions need heads of even width, not {block.size_of_head}{share}"
         if block.rotary_scaling is not None and (
-            problem := scaling_problem(block.rotary_scaling, width)
+            problem := scaling_problem(block.rotary_scaling, width, block.rotary_base)
         ):
             return problem
     return _expert_misfit(block) or _sparse_misfit(block, key_heads)

@@ -23,11 +23,12 @@ KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "longrope": ((ORIGINAL, LONG, SHORT), ("factor", "attention_factor")),
 }
+LARGEST = 1e30
 BY_LENGTH = ("dynamic", "longrope")  # their frequencies depend on the length of the text
 
 
-def scaling_problem(scaling: Mapping[str, Any], width: int) -> str | None:
-    """Return why a scaling does not fit `width` rotated columns, or None.
+def scaling_problem(scaling: Mapping[str, Any], width: int, base: float = 1e4) -> str | None:
+    """Return why a scaling does not fit `width` rotated columns and a base, or None.
 
     It is a sentence without a full stop.
     """
@@ -46,6 +47,8 @@ def scaling_problem(scaling: Mapping[str, Any], width: int) -> str | None:
             return f"rotary_scaling.{key} is {value!r}; it must be {wanted}"
     if kind == "llama3" and scaling["high_freq_factor"] <= scaling["low_freq_factor"]:
         return "rotary_scaling.high_freq_factor must be above low_freq_factor"
+    if kind in ("yarn", "longrope") and (scaling[ORIGINAL] <= 1 or base <= 1):
+        return f"rotary_scaling of rope_type {kind!r} needs {ORIGINAL} and the base above 1"
     lacks_factor = scaling.get("factor") is None and scaling.get("attention_factor") is None
     if kind == "longrope" and lacks_factor:
         return "rotary_scaling of rope_type 'longrope' needs factor or attention_factor"
@@ -62,7 +65,7 @@ def _is_valid(key: str, value: Any, pairs: int) -> bool:
 
 
 def _is_positive(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value > 0
+    return type(value) in (int, float) and 0 < value < LARGEST
 
 
 def multipliers(
