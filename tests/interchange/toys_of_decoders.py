@@ -41,6 +41,18 @@ LONGROPE = {  # of heads of width 8
     "short_factor": [1.0, 1.1, 1.2, 1.3],
     "rope_theta": 300.0,
 }
+GEMMA = {
+    **LLAMA,
+    "head_dim": 10,
+    "query_pre_attn_scalar": 7,
+    "sliding_window": 5,
+    "hidden_activation": "gelu_pytorch_tanh",
+}
+MIXED = ["sliding_attention", "full_attention", "sliding_attention"]
+ROTATIONS = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0},
+}
 
 TOYS: dict[str, Toy] = {
     "llama": Toy("LlamaForCausalLM", LLAMA, byte_level),
@@ -104,5 +116,39 @@ TOYS: dict[str, Toy] = {
             "original_max_position_embeddings": 4,
         },
         byte_level,
+    ),
+    "gemma": Toy("GemmaForCausalLM", {**LLAMA, "head_dim": 12}, byte_level, scale=0.2),
+    "gemma2": Toy(
+        "Gemma2ForCausalLM",
+        {**GEMMA, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 20.0},
+        byte_level,
+        scale=0.2,
+    ),
+    "gemma2 without softcaps": Toy(
+        "Gemma2ForCausalLM",
+        {
+            **GEMMA,
+            "attn_logit_softcapping": None,
+            "final_logit_softcapping": None,
+            "query_pre_attn_scalar": 10,
+            "layer_types": ["full_attention"] * 3,
+            "attention_bias": True,
+        },
+        byte_level,
+        scale=0.2,
+    ),
+    "gemma3": Toy(
+        "Gemma3ForCausalLM",
+        {**GEMMA, "layer_types": MIXED, "rope_parameters": ROTATIONS},
+        byte_level,
+        config="Gemma3TextConfig",
+        scale=0.2,
+    ),
+    "gemma3 with windows in all blocks": Toy(
+        "Gemma3ForCausalLM",
+        {**GEMMA, "num_hidden_layers": 2, "final_logit_softcapping": 20.0},
+        byte_level,
+        config="Gemma3TextConfig",
+        scale=0.2,
     ),
 }

@@ -89,6 +89,7 @@ def test_dials_that_are_not_set_are_not_written() -> None:
                 (LONGROPE, "needs factor or attention_factor"),
             ]
         ),
+        ({"norm_offset": 1.0}, "weights of rms norms, but norm is 'layer'"),
         ({"parallel": "one_norm"}, "parallel needs norm_placement 'pre', not 'post'"),
         ({"first_norm": False}, "has no norm that first_norm could leave out"),
         ({"shared_layers": True, "by_block": {"gated": [True]}}, "makes all blocks one"),

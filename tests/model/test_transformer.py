@@ -117,6 +117,7 @@ DIALS: dict[str, dict] = {
     "modernbert": {"norm_placement": "pre", "norm_bias": False, "first_norm": False},
     "albert": {"shared_layers": True, "key_heads": 2},
     "both-norms": {"norm_placement": "both", "attention_scale": 0.7, "norm": "rms"},
+    "norm-offset": {"norm": "rms", "norm_offset": 1.0, "query_key_norm": "head"},
 }
 ARCHITECTURES = ["encoder", "decoder", "both"]
 

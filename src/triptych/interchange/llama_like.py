@@ -30,6 +30,7 @@ from .rotations import (
     written_rotations,
 )
 from .rules import Ignore, Rename, Rule
+from .windows import windows_differ
 
 PREFIX = "model."
 KEYS = {  # setting -> key of config.json
@@ -63,7 +64,6 @@ SETTINGS: FamilySettings = {  # the settings of a Llama (Touvron et al. 2023, se
     "inner_dropout": 0.0,
 }
 BIASES = ("attention_biases", "feed_forward_bias")
-SLIDING, WHOLE = "sliding_attention", "full_attention"  # values of layer_types
 Own = dict[str, object]
 
 
@@ -97,10 +97,13 @@ class Kin:
         plain: More keys with their only supported value.
         free: Dials that its config.json can say, beside the keys.
         by_block: Those of them that may differ by block.
+        model_keys: Dials of the whole model that it may have -> their keys.
         scalings: The kinds of `rotary_scaling` that it has.
+        has_own_rotations: `read` reads the rotations too.
         complete: Returns a config.json with the values of keys that files leave out.
         read: Returns the values of free dials, and adds to the problems.
         write: Returns their keys.
+        refuse: Lists what else it cannot say of a stack.
         layers: Rules of a block's tensors. None: a Llama's.
         preset: The nearest preset.
     """
@@ -115,10 +118,13 @@ class Kin:
     plain: Mapping[str, object] = field(default_factory=dict)
     free: Sequence[str] = ()
     by_block: frozenset[str] = frozenset()
+    model_keys: Mapping[str, str] = field(default_factory=dict)
     scalings: Sequence[str] = SCALINGS
+    has_own_rotations: bool = False
     complete: Callable[[Mapping[str, object]], Mapping[str, object]] = as_it_is
     read: Callable[[Mapping[str, object], list[str]], Own] = no_settings
     write: Callable[[StackConfig], Own] = no_keys
+    refuse: Callable[[StackConfig], list[str]] = windows_differ
     layers: tuple[Rule, ...] | None = None
     preset: str = "llama-small"
 
@@ -154,6 +160,7 @@ def read_config(values: Mapping[str, object], where: str, kin: Kin) -> ModelConf
         **_rotations(given, kin, problems),
         **kin.read(values, problems),
     }
+    of_model = _of_model(values, kin, problems)
     settings = read_settings(
         given,
         where,
@@ -171,6 +178,7 @@ def read_config(values: Mapping[str, object], where: str, kin: Kin) -> ModelConf
         is True,
     }
     more = {key: one for key, one in kin.shared.items() if key != "tied_embeddings"}
+    more |= of_model
     return ModelConfig(
         decoder=StackConfig(**stack),  # type: ignore[arg-type]
         vocabulary_size=vocabulary_size(values),
@@ -178,8 +186,22 @@ def read_config(values: Mapping[str, object], where: str, kin: Kin) -> ModelConf
     )
 
 
+def _of_model(values: Mapping[str, object], kin: Kin, problems: list[str]) -> Own:
+    """Return the dials of the whole model that have a key; all are numbers above 0, or unset."""
+    found: Own = {}
+    for dial, key in kin.model_keys.items():
+        given = values.get(key)
+        if type(given) in (int, float) and 0 < given < LARGEST:  # type: ignore[operator]
+            found[dial] = float(given)  # type: ignore[arg-type]
+        elif given is not None:
+            problems.append(f"{key} is {brief(repr(given))}, not above 0")
+    return found
+
+
 def _rotations(given: dict[str, object], kin: Kin, problems: list[str]) -> Own:
     """Return the scaling and the share of the rotations, and set `rope_theta` to their base."""
+    if kin.has_own_rotations:
+        return {}
     key, table = table_of(given, problems)
     if BASE in table:
         given[BASE] = table[BASE]
@@ -232,50 +254,6 @@ def written_biases(stack: StackConfig) -> Own:
     }
 
 
-def read_windows(values: Mapping[str, object], problems: list[str]) -> Own:
-    """Return the windows of the blocks, from layer_types and sliding_window."""
-    layers, size, types = (
-        values.get(key) for key in ("num_hidden_layers", "sliding_window", "layer_types")
-    )
-    if types is None or type(layers) is not int or layers < 1:
-        return {}
-    if not isinstance(types, list) or any(one not in (SLIDING, WHOLE) for one in types):
-        problems.append(
-            f"layer_types is {brief(repr(types))}; it may list {SLIDING!r} and {WHOLE!r}"
-        )
-        return {}
-    if len(types) != layers:
-        problems.append(f"layer_types lists {len(types)} layers, not {layers}")
-        return {}
-    if SLIDING not in types:
-        return {}
-    if type(size) is not int or size < 1:
-        problems.append(f"sliding_window is {brief(repr(size))}")
-        return {}
-    if WHOLE not in types:
-        return {"attention_window": size}
-    return {"by_block": {"attention_window": [size if one == SLIDING else None
-                                              for one in types[: period(types)]]}}  # fmt: skip
-
-
-def period(values: Sequence[object]) -> int:
-    """Return after how many values the sequence repeats."""
-    return next(
-        size
-        for size in range(1, len(values) + 1)
-        if all(one == values[place % size] for place, one in enumerate(values))
-    )
-
-
-def written_windows(stack: StackConfig) -> Own:
-    """Return the keys of the windows."""
-    windows = [stack.of_block(layer).attention_window for layer in range(stack.layers)]
-    return {
-        "layer_types": [WHOLE if one is None else SLIDING for one in windows],
-        "sliding_window": next((one for one in windows if one is not None), None),
-    }
-
-
 def refusals(config: ModelConfig, kin: Kin) -> list[str]:
     """List the settings by which a decoder is not a kin, with the expected values."""
     stack = config.decoder
@@ -287,8 +265,10 @@ def refusals(config: ModelConfig, kin: Kin) -> list[str]:
     if (stack.by_block or {}).keys() <= kin.by_block:
         wanted["by_block"] = stack.by_block
     shared: Own = {"embedding_scale": False, "output_bias": False, **kin.shared}
+    shared |= {dial: getattr(config, dial) for dial in kin.model_keys}
     shared.pop("tied_embeddings", None)
-    return differences(stack, wanted, "decoder.") + differences(config, shared)
+    found = differences(stack, wanted, "decoder.") + differences(config, shared)
+    return found + kin.refuse(stack)
 
 
 def write_config(
@@ -309,6 +289,7 @@ def write_config(
         "rope_parameters": written_rotations(stack),
         **({"head_dim": stack.head_width} if stack.head_width else {}),
         **kin.write(stack),
+        **{key: getattr(config, dial) for dial, key in kin.model_keys.items()},
         "tie_word_embeddings": config.tied_embeddings,
         "dtype": "float32",
     }

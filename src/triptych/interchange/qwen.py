@@ -12,14 +12,11 @@ from ..model.config import StackConfig
 from .llama_like import (
     HEAD_NORMS,
     LAYERS,
-    SLIDING,
-    WHOLE,
     Kin,
     Own,
     family,
-    read_windows,
-    written_windows,
 )
+from .windows import SLIDING, WHOLE, read_windows, written_windows
 
 QUERY_KEY_VALUE = [True, True, True, False]
 

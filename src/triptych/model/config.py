@@ -67,6 +67,8 @@ class StackConfig:
     # (GPT-NeoX) or after the same norm (GPT-J, Phi)
     parallel: Literal["two_norms", "one_norm"] | None = None
     norm_bias: bool = True  # biases of layer norms (ModernBERT has none)
+    # added to the weights of rms norms, which are so stored as differences from it (Gemma: 1)
+    norm_offset: Annotated[float, Ge(0)] = 0.0
     first_norm: bool = True  # the norm before attention in the first block (ModernBERT has none)
     shared_layers: bool = False  # all blocks are one, with the same weights (ALBERT)
     # row of the positions that the first token reads (RoBERTa, OPT, BART, M2M100: 2)

@@ -21,6 +21,7 @@ SET_ONLY = (
     "by_block",
     "parallel",
     "norm_bias",
+    "norm_offset",
     "first_norm",
     "shared_layers",
     "embedding_width",
@@ -98,6 +99,8 @@ def misfit(stack: StackConfig) -> str | None:
         )
     if stack.parallel is not None and stack.norm_placement != "pre":
         return f"parallel needs norm_placement 'pre', not {stack.norm_placement!r}"
+    if stack.norm_offset and stack.norm != "rms":
+        return f"norm_offset is added to the weights of rms norms, but norm is {stack.norm!r}"
     if not stack.first_norm and stack.norm_placement not in ("pre", "both"):
         return (
             f"norm_placement {stack.norm_placement!r} has no norm that first_norm could leave out"

@@ -31,20 +31,22 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Divide by the root mean square (Zhang & Sennrich 2019), computed in fp32."""
+    """Divide by the root mean square (Zhang & Sennrich 2019), computed in fp32.
 
-    def __init__(self, width: int, epsilon: float) -> None:
+    The result is multiplied by weight + offset.
+    """
+
+    def __init__(self, width: int, epsilon: float, offset: float = 0.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.width, self.epsilon = width, epsilon
+        self.weight = nn.Parameter(torch.full((width,), 1.0 - offset))
+        self.width, self.epsilon, self.offset = width, epsilon, offset
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        return (
-            wide
-            * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
-            * self.weight.float()
-        ).to(x.dtype)
+        wide, weight = x.float(), self.weight.float()
+        if self.offset:
+            weight = weight + self.offset
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
+        return (wide * scale * weight).to(x.dtype)
 
 
 Norm = LayerNorm | RMSNorm
@@ -55,7 +57,7 @@ def norm(config: StackConfig, width: int | None = None) -> Norm:
     width = width or config.width
     if config.norm == "layer":
         return LayerNorm(width, config.norm_epsilon, config.norm_bias)
-    return RMSNorm(width, config.norm_epsilon)
+    return RMSNorm(width, config.norm_epsilon, config.norm_offset)
 
 
 def head_norm(config: StackConfig, heads: int) -> Norm | None:
