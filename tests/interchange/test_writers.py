@@ -225,7 +225,7 @@ def test_what_a_config_says_that_we_have_not_is_said_at_once() -> None:
     for part in (
         "hidden_size is missing",
         "vocab_size is missing",
-        "rope_type is 'llama3'",
+        "rope_parameters of rope_type 'llama3' lacks factor",
         "attention_bias is 'yes', not true or false",
         "head_dim is '8'",
     ):

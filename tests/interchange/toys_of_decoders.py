@@ -53,6 +53,29 @@ ROTATIONS = {
     "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
     "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0},
 }
+NEOX = {
+    key: one for key, one in LLAMA.items() if key not in ("num_key_value_heads", "rms_norm_eps")
+}
+GPTJ = {
+    "n_embd": 48,
+    "n_inner": 40,
+    "n_layer": 2,
+    "n_head": 3,
+    "n_positions": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "pad_token_id": 1,
+}
+OPT = {
+    "hidden_size": 32,
+    "ffn_dim": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 40,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "pad_token_id": 1,
+}
 
 TOYS: dict[str, Toy] = {
     "llama": Toy("LlamaForCausalLM", LLAMA, byte_level),
@@ -150,5 +173,66 @@ TOYS: dict[str, Toy] = {
         byte_level,
         config="Gemma3TextConfig",
         scale=0.2,
+    ),
+    "smollm3": Toy("SmolLM3ForCausalLM", {**LLAMA, "num_hidden_layers": 5}, byte_level),
+    "smollm3 with windows and yarn": Toy(
+        "SmolLM3ForCausalLM",
+        {
+            **LLAMA,
+            "no_rope_layers": [0, 1, 0],
+            "use_sliding_window": True,
+            "sliding_window": 5,
+            "rope_parameters": YARN,
+            "attention_bias": True,
+            "tie_word_embeddings": False,
+        },
+        byte_level,
+    ),
+    "starcoder2": Toy(
+        "Starcoder2ForCausalLM", {**NEOX, "num_key_value_heads": 2, "sliding_window": 5}, byte_level
+    ),
+    "starcoder2 without biases": Toy(
+        "Starcoder2ForCausalLM",
+        {
+            **NEOX,
+            "num_key_value_heads": 2,
+            "use_bias": False,
+            "tie_word_embeddings": False,
+            "rope_parameters": LINEAR,
+            "norm_epsilon": 1e-3,
+        },
+        byte_level,
+    ),
+    "gpt-neox": Toy(
+        "GPTNeoXForCausalLM", {**NEOX, "rotary_pct": 0.5, "layer_norm_eps": 1e-3}, byte_level
+    ),
+    "gpt-neox in sequence": Toy(
+        "GPTNeoXForCausalLM",
+        {
+            **NEOX,
+            "use_parallel_residual": False,
+            "attention_bias": False,
+            "tie_word_embeddings": True,
+            "rope_parameters": {**LINEAR, "partial_rotary_factor": 0.25},
+        },
+        byte_level,
+    ),
+    "gpt-j": Toy("GPTJForCausalLM", {**GPTJ, "rotary_dim": 6}, byte_level),
+    "gpt-j with whole rotations": Toy("GPTJForCausalLM", {**GPTJ, "rotary_dim": 16}, byte_level),
+    "opt": Toy("OPTForCausalLM", OPT, byte_level),
+    "opt 350m": Toy(
+        "OPTForCausalLM",
+        {**OPT, "do_layer_norm_before": False, "word_embed_proj_dim": 12},
+        byte_level,
+    ),
+    "opt without biases": Toy(
+        "OPTForCausalLM",
+        {**OPT, "enable_bias": False, "tie_word_embeddings": False},
+        byte_level,
+    ),
+    "mixtral": Toy(
+        "MixtralForCausalLM",
+        {**LLAMA, "num_local_experts": 5, "num_experts_per_tok": 3, "sliding_window": 6},
+        byte_level,
     ),
 }

@@ -10,6 +10,7 @@ from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..errors import RunError, UsageError
 from ..interchange import huggingface
+from ..interchange.config_reader import ACTIVATIONS
 from ..interchange.name_map import NameMap
 from ..interchange.sentence_transformers import write_pooling
 from ..model.config import ModelConfig
@@ -170,6 +171,7 @@ def _config_values(
     values: dict[str, object] = {**before.get("config", {}), "architectures": [chosen.architecture]}
     values |= chosen.values(tokenizer)
     values |= {key: before["config"][key] for key in ANSWER_KEYS if key in before.get("config", {})}
+    values |= _spellings(values, before.get("config", {}))
     writes = isinstance(form.model, ModelConfig) and form.model.decoder is not None
     if not (before and form.model.architecture == "encoder-decoder"):
         values |= _ends(tokenizer) if writes else _labels_of(labels, form)
@@ -177,6 +179,17 @@ def _config_values(
     if len(dtypes) > 1 or before.get("casts"):
         values["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
     return values
+
+
+def _spellings(values: Mapping[str, object], before: Mapping[str, object]) -> dict[str, object]:
+    """Return the imported names of activations: those of one function may differ in last bits."""
+    return {
+        key: old
+        for key, old in before.items()
+        if isinstance(old, str)
+        and old in ACTIVATIONS
+        and ACTIVATIONS.get(str(values.get(key))) == ACTIVATIONS[old]
+    }
 
 
 def _generation(

@@ -124,18 +124,12 @@ def _rotations_of(kind: str, values: Mapping[str, object], problems: list[str]) 
     return {"rotary_base": float(base), **({} if scaled is None else {"rotary_scaling": scaled})}
 
 
-def _activation(stack: StackConfig, key: str) -> Own:
-    """Return the activation by the name of the published files, whose last bits differ."""
-    return {key: "gelu_pytorch_tanh"} if stack.activation == "gelu_tanh" else {}
-
-
 def _write(stack: StackConfig) -> Own:
     windows = written_windows(stack)
     if windows["sliding_window"] is None:  # the class needs a number even so
         del windows["sliding_window"]
     return {
         **windows,
-        **_activation(stack, "hidden_activation"),
         "head_dim": stack.size_of_head,
         SCALAR: _scalar(stack),
         CAP: stack.attention_softcap,
@@ -199,7 +193,6 @@ def _read_1(values: Mapping[str, object], problems: list[str]) -> Own:
 
 def _write_1(stack: StackConfig) -> Own:
     return {
-        **_activation(stack, "hidden_act"),
         "head_dim": stack.size_of_head,
         "attention_bias": stack.attention_biases is not None,
     }

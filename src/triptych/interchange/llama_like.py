@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ..data.tokenizers.subwords import Tokenizer
-from ..errors import brief
+from ..errors import RunError, brief
 from ..model.config import ModelConfig, StackConfig
+from ..model.dials import misfit
 from .config_reader import (
     LARGEST,
     FamilySettings,
@@ -179,8 +180,14 @@ def read_config(values: Mapping[str, object], where: str, kin: Kin) -> ModelConf
     }
     more = {key: one for key, one in kin.shared.items() if key != "tied_embeddings"}
     more |= of_model
+    decoder = StackConfig(**stack)  # type: ignore[arg-type]
+    problem = misfit(decoder)
+    if problem is not None:
+        raise RunError(
+            f"{where} describes a model that triptych does not have: its stack has {problem}."
+        )
     return ModelConfig(
-        decoder=StackConfig(**stack),  # type: ignore[arg-type]
+        decoder=decoder,
         vocabulary_size=vocabulary_size(values),
         **{**shared, **more},  # type: ignore[arg-type]
     )

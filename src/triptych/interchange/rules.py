@@ -10,6 +10,8 @@ the same on both sides. "Theirs" are the other library's tensors, "ours" those o
         heads of 8 rows: theirs 0 1 2 3 4 5 6 7, ours 0 2 4 6 1 3 5 7
     Split("h.{i}.attn.c_attn.bias", ("...query.bias", "...key.bias", "...value.bias"))
         one of theirs, several of ours
+    Split("...query_key_value.bias", ("...query.bias", "...key.bias", "...value.bias"), heads_of=64)
+        the three of a head, then those of the next
     Tie("lm_head.weight", "wte.weight")
         two of their names for one tensor: they must be equal, and one is written back
     Ignore("position_ids", "a constant")
@@ -43,7 +45,7 @@ class Rename:
 
     pairs: the width E of a head. Its rows are neighbours (2k, 2k + 1) in theirs, which rotary
     positions turn together (Su et al. 2021, section 3.4.2), and halves (k, k + E/2) in ours. 0: the
-    order is the same.
+    order is the same. paired: only so many first rows of each head are paired; 0: all.
     """
 
     theirs: str
@@ -51,31 +53,34 @@ class Rename:
     transpose: bool = False
     leading_axis: bool = False
     pairs: int = 0
+    paired: int = 0
 
     @property
     def parts(self) -> tuple[str, ...]:
         return (self.ours,)
 
-    axis = 0
+    axis, heads_of = 0, 0
 
 
 @dataclass(frozen=True)
 class Split:
     """Split one tensor of theirs into several of ours along `axis`, after transposing.
 
-    Their sizes are those of ours.
+    Their sizes are those of ours. heads_of: the width E of a head; theirs holds E rows of each of
+    ours for the first head, then for the next. 0: all rows of one of ours, then of the next.
     """
 
     theirs: str
     ours: tuple[str, ...]
     axis: int = 0
     transpose: bool = False
+    heads_of: int = 0
 
     @property
     def parts(self) -> tuple[str, ...]:
         return self.ours
 
-    leading_axis, pairs = False, 0
+    leading_axis, pairs, paired = False, 0, 0
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,9 @@ def taken_apart(rule: Rename | Split, tensor: Tensor, shapes: Sequence[Shape]) -
     if rule.transpose:
         tensor = tensor.transpose(-1, -2)
     if rule.pairs:
-        tensor = _reordered(tensor, (rule.pairs // 2, 2))
+        tensor = _paired(tensor, rule, 2)
+    if rule.heads_of:
+        tensor = _by_head(tensor, rule.heads_of, (-1, len(shapes)))
     if len(shapes) == 1:
         return [tensor.contiguous()]
     return [
@@ -182,13 +189,25 @@ def put_together(rule: Rename | Split, parts: Sequence[Tensor]) -> Tensor:
 
     whole = parts[0] if len(parts) == 1 else torch.cat(list(parts), rule.axis)
     if rule.pairs:
-        whole = _reordered(whole, (2, rule.pairs // 2))
+        whole = _paired(whole, rule, (rule.paired or rule.pairs) // 2)
+    if rule.heads_of:
+        whole = _by_head(whole, rule.heads_of, (len(parts), -1))
     if rule.transpose:
         whole = whole.transpose(-1, -2)
     return (whole[None] if rule.leading_axis else whole).contiguous()
 
 
-def _reordered(tensor: Tensor, within: tuple[int, int]) -> Tensor:
-    """Read the rows of each head, a table of shape `within`, column by column."""
-    heads = tensor.unflatten(0, (-1, *within))  # (H, a, b, ...)
-    return heads.transpose(1, 2).reshape(tensor.shape)
+def _paired(tensor: Tensor, rule: Rename | Split, columns: int) -> Tensor:
+    """Read the paired rows of each head, a table of so many columns, column by column."""
+    import torch
+
+    heads = tensor.unflatten(0, (-1, rule.pairs))  # (H, E, ...)
+    paired = rule.paired or rule.pairs
+    table = heads[:, :paired].unflatten(1, (-1, columns))  # (H, a, b, ...)
+    turned = table.transpose(1, 2).flatten(1, 2)
+    return torch.cat((turned, heads[:, paired:]), 1).reshape(tensor.shape)
+
+
+def _by_head(tensor: Tensor, width: int, order: tuple[int, int]) -> Tensor:
+    """Exchange the two axes that the rows count by: heads and parts, each of `width` rows."""
+    return tensor.unflatten(0, (*order, width)).transpose(0, 1).reshape(tensor.shape)

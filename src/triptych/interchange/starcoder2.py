@@ -1,54 +1,77 @@
-"""Write decoders with rotary positions and layer norms as StarCoder2 (Lozhkov et al. 2024).
+"""Read and write StarCoder2 as published (Lozhkov et al. 2024), and decoders that are like it.
 
-It is the class of the library transformers with their parts: pre-norm blocks, biases everywhere, a
-feed-forward network of two layers, rotary positions. Presets decoder-small and decoder-tiny are.
+It is the class of the library transformers with their parts: pre-norm blocks, a feed-forward
+network of two layers, rotary positions. Presets decoder-small and decoder-tiny are such.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..data.tokenizers.subwords import Tokenizer
-from ..model.config import ModelConfig
-from .config_reader import FamilySettingsWithBias, differences, written_settings
-from .family import Family, PublishedClass, both
+from ..errors import brief
+from ..model.config import ModelConfig, StackConfig
+from .family import both
 from .folding import with_scaled_rows
-from .rules import Rename, Rule
+from .llama_like import ATTENTION, BLOCK, LAYER, Kin, Own, family
+from .llama_like import refusals as refusals_of_kin
+from .llama_like import write_config as write_config_of_kin
+from .rules import Rename
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-KIND, ARCHITECTURE, PREFIX = "starcoder2", "Starcoder2ForCausalLM", "model."
-KEYS = {  # setting -> key of config.json
-    "layers": "num_hidden_layers",
-    "width": "hidden_size",
-    "heads": "num_attention_heads",
-    "inner_width": "intermediate_size",
-    "dropout": "residual_dropout",
-    "attention_dropout": "attention_dropout",
-    "norm_epsilon": "norm_epsilon",
-    "activation": "hidden_act",
-    "bias": "use_bias",
-}
-SETTINGS: FamilySettingsWithBias = {
-    "positions": "rotary",
-    "norm_placement": "pre",
-    "norm": "layer",
-    "gated": False,
-    "embedding_norm": False,
-    "segments": 0,
-    "inner_dropout": 0.0,
-    "bias": True,
-}
+KIND = "starcoder2"
 
 
-def refusals(config: ModelConfig) -> list[str]:
-    """List the settings by which a decoder is not a StarCoder2, with the expected values."""
-    assert config.decoder is not None, "only decoder-only models are written as StarCoder2"
-    return differences(config.decoder, SETTINGS, "decoder.") + differences(
-        config, {"output_bias": False}
-    )
+def _read(values: Mapping[str, object], problems: list[str]) -> Own:
+    size, has_bias = values.get("sliding_window"), values.get("use_bias", True)
+    if size is not None and (type(size) is not int or size < 1):
+        problems.append(f"sliding_window is {brief(repr(size))}")
+    if type(has_bias) is not bool:
+        problems.append(f"use_bias is {brief(repr(has_bias))}, not true or false")
+    embedded, dropped = (values.get(f"{one}_dropout", 0.0) for one in ("embedding", "residual"))
+    if embedded != dropped:
+        problems.append(f"embedding_dropout is {brief(repr(embedded))}, not {brief(repr(dropped))}")
+    return {"attention_window": size, "bias": has_bias}
+
+
+def _write(stack: StackConfig) -> Own:
+    return {
+        "embedding_dropout": stack.dropout,
+        "sliding_window": stack.attention_window,
+        "use_bias": stack.bias,
+    }
+
+
+KIN = Kin(
+    kind=KIND,
+    name="a StarCoder2",
+    architecture="Starcoder2ForCausalLM",
+    settings={"norm": "layer", "gated": False},
+    shared={"tied_embeddings": True},
+    defaults={
+        "dropout": 0.0,
+        "max_positions": 4096,
+        "norm_epsilon": 1e-5,
+        "activation": "gelu_pytorch_tanh",
+    },
+    keys={"dropout": "residual_dropout", "norm_epsilon": "norm_epsilon"},
+    free=("bias", "attention_window"),
+    read=_read,
+    write=_write,
+    layers=(
+        *ATTENTION,
+        *both(LAYER + "input_layernorm", BLOCK + "self_attention_norm.before"),
+        *both(LAYER + "post_attention_layernorm", BLOCK + "feed_forward_norm.before"),
+        *both(LAYER + "mlp.c_fc", BLOCK + "feed_forward.inner"),
+        *both(LAYER + "mlp.c_proj", BLOCK + "feed_forward.output"),
+        Rename("norm.bias", "decoder.final_norm.bias"),
+    ),
+    preset="decoder-small",
+)
 
 
 def is_tied(config: ModelConfig) -> bool:
@@ -56,25 +79,15 @@ def is_tied(config: ModelConfig) -> bool:
     return config.tied_embeddings and not config.embedding_scale
 
 
-def write_config(config: ModelConfig, longest: int, tokenizer: Tokenizer) -> dict[str, object]:
-    """Return the config.json of a model without `refusals`.
+def refusals(config: ModelConfig) -> list[str]:
+    """List the settings by which a decoder is not a StarCoder2, with the expected values."""
+    return refusals_of_kin(dataclasses.replace(config, embedding_scale=False), KIN)
 
-    longest: the number of tokens that it was trained to read.
-    """
-    stack = config.decoder
-    assert stack is not None and not refusals(config), "the model has settings without a key"
-    return {
-        "model_type": KIND,
-        "vocab_size": config.vocabulary_size,
-        **written_settings(stack, KEYS),
-        "num_key_value_heads": stack.key_heads or stack.heads,
-        "embedding_dropout": stack.dropout,
-        "max_position_embeddings": max(longest, stack.max_positions),
-        "rope_parameters": {"rope_theta": stack.rotary_base, "rope_type": "default"},
-        "sliding_window": None,
-        "tie_word_embeddings": is_tied(config),
-        "dtype": "float32",
-    }
+
+def write_config(config: ModelConfig, longest: int, tokenizer: Tokenizer) -> dict[str, object]:
+    """Return the config.json of a model without `refusals`; scaled embeddings are not tied."""
+    plain = dataclasses.replace(config, embedding_scale=False, tied_embeddings=is_tied(config))
+    return write_config_of_kin(plain, longest, tokenizer, KIN)
 
 
 def prepared(tensors: Mapping[str, Tensor], config: ModelConfig, longest: int) -> dict[str, Tensor]:
@@ -82,41 +95,10 @@ def prepared(tensors: Mapping[str, Tensor], config: ModelConfig, longest: int) -
     return dict(tensors) if is_tied(config) else with_scaled_rows(tensors, config)
 
 
-# Names of tensors ---------------------------------------------------------------------------------
-
-_BLOCK = "decoder.blocks.{i}."
-
-
-BODY: tuple[Rule, ...] = (
-    Rename("embed_tokens.weight", "embedding.weight"),
-    *both("layers.{i}.input_layernorm", _BLOCK + "self_attention_norm.before"),
-    *both("layers.{i}.self_attn.q_proj", _BLOCK + "self_attention.query"),
-    *both("layers.{i}.self_attn.k_proj", _BLOCK + "self_attention.key"),
-    *both("layers.{i}.self_attn.v_proj", _BLOCK + "self_attention.value"),
-    *both("layers.{i}.self_attn.o_proj", _BLOCK + "self_attention.output"),
-    *both("layers.{i}.post_attention_layernorm", _BLOCK + "feed_forward_norm.before"),
-    *both("layers.{i}.mlp.c_fc", _BLOCK + "feed_forward.inner"),
-    *both("layers.{i}.mlp.c_proj", _BLOCK + "feed_forward.output"),
-    *both("norm", "decoder.final_norm"),
-)
-
-
-def body(config: ModelConfig) -> tuple[Rule, ...]:
-    """Return the rules of the body: the embedding and the blocks."""
-    return BODY
-
-
-FAMILY = Family(
-    name="a StarCoder2",
-    kinds=(KIND,),
-    architecture="decoder",
-    preset="decoder-small",
-    prefix=PREFIX,
-    classes=(PublishedClass(architecture=ARCHITECTURE, head="tokens"),),
+FAMILY = dataclasses.replace(
+    family(KIN),
     refusals=refusals,
     write_config=write_config,
-    body=body,
-    output=("lm_head.weight", "embed_tokens.weight"),
     is_tied=is_tied,
     prepared=prepared,
 )
