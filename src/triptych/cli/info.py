@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -14,21 +13,6 @@ from ..messages import message
 from ..runs.named import named
 from .console import clock, put, table, talk
 
-if TYPE_CHECKING:
-    from ..model.config import AnyConfig
-
-# The shared vocabulary of the 2017 English-German models, used to count the parameters of presets
-# that were published without one.
-VOCABULARY = 37_000
-# Vocabulary sizes that the others were published with, by the first part of the name.
-PUBLISHED = {
-    "gpt2": 50_257,
-    "gpt3": 50_257,
-    "llama": 32_000,
-    "bert": 30_522,
-    "distilbert": 30_522,
-    "bart": 50_265,
-}
 # Keys that an imported run does not have.
 OF_TRAINING = (
     "recipe",
@@ -55,21 +39,21 @@ def info(
     json_
         Print one JSON object instead of a table.
     """
-    from ..errors import unknown
-    from ..presets import PRESETS, preset
+    from ..presets import PRESETS, unknown_preset
     from ..recipe.schema import packaged
 
     if name is None:
-        values = _here() | {"presets": ", ".join(PRESETS), "recipes": ", ".join(packaged())}
+        presets = {"presets": ", ".join(PRESETS)} if json_ else _presets()
+        values = _here() | presets | {"recipes": ", ".join(packaged())}
     elif Path(name).is_dir():
         values = _run(name)
     elif name in PRESETS:
-        values = _preset(name, preset(name))
+        values = _preset(name)
         _tell_hidden(name)
     elif named(name) is not None:
         values = _run(name)
     else:
-        raise unknown("preset", name, PRESETS, "(and there is no such run folder)")
+        raise unknown_preset(name, "(and there is no such run folder)")
     if json_:
         put(json.dumps(values, ensure_ascii=False))
     else:
@@ -112,20 +96,32 @@ def _here() -> dict[str, object]:
     }
 
 
-def _preset(name: str, config: AnyConfig) -> dict[str, object]:
-    from ..model.dials import written
-    from ..presets import parameter_count
-    from ..presets.estimate import size_of
+def _presets() -> dict[str, object]:
+    """Return the names of all presets, a line for each family."""
+    from ..presets import FAMILIES
 
-    vocabulary = PUBLISHED.get(name.split("-")[0], VOCABULARY)
-    sized = dataclasses.replace(config, vocabulary_size=vocabulary)
+    lines: dict[str, list[str]] = {}
+    for one in FAMILIES:
+        lines.setdefault(one.family, []).extend(one.sizes)
+    return {f"presets: {family}": ", ".join(names) for family, names in lines.items()}
+
+
+def _preset(name: str) -> dict[str, object]:
+    from ..model.dials import written
+    from ..presets import counted, parameter_count, published
+    from ..presets.estimate import size_of
+    from ..presets.published import OWN
+
+    sized, family = counted(name), published(name)
     values = {
         key: value
-        for key, value in written(config).items()
+        for key, value in written(sized).items()
         if key not in ("vocabulary_size", "source_vocabulary_size")
     }
-    return {"preset": name, "shape": size_of(config), "parameters": parameter_count(sized),
-            "vocabulary_counted": vocabulary, **values}  # fmt: skip
+    origin = {} if family.family == OWN else {"family": family.family, "paper": family.paper}
+    return {"preset": name, **origin, "shape": size_of(sized),
+            "parameters": parameter_count(sized),
+            "vocabulary_counted": sized.vocabulary_size, **values}  # fmt: skip
 
 
 def _run(folder: str) -> dict[str, object]:

@@ -6,21 +6,42 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from ..checking import check_instance, fields_of, fitted
 from ..errors import UsageError, unknown
+from ..messages import Message, message
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
 from ..runs.sizes import active_parameter_count as active_parameter_count
 from ..runs.sizes import parameter_count as parameter_count
-from . import bert, gpt, recurrent, sparse, transformer
+from . import (
+    bart_like,
+    bert,
+    bert_like,
+    gpt,
+    gpt_like,
+    llama_like,
+    recurrent,
+    sparse,
+    t5,
+    transformer,
+)
+from .published import OWN, Published, sizes_of
 
-PRESETS: dict[str, AnyConfig] = {
-    **transformer.PRESETS,
-    **bert.PRESETS,
-    **gpt.PRESETS,
-    **sparse.PRESETS,
-    **recurrent.PRESETS,
-}
+FAMILIES: tuple[Published[AnyConfig], ...] = (
+    *transformer.FAMILIES,
+    *bert.FAMILIES,
+    *bert_like.FAMILIES,
+    *gpt.FAMILIES,
+    *gpt_like.FAMILIES,
+    *llama_like.FAMILIES,
+    *t5.FAMILIES,
+    *bart_like.FAMILIES,
+    *sparse.FAMILIES,
+    *recurrent.FAMILIES,
+)
+PRESETS: dict[str, AnyConfig] = sizes_of(*FAMILIES)
+NEAREST = 5  # presets that an error names
 
 # filled in when the model is built
 FROM_TOKENIZER = frozenset({"vocabulary_size", "source_vocabulary_size"})
@@ -29,8 +50,36 @@ FROM_TOKENIZER = frozenset({"vocabulary_size", "source_vocabulary_size"})
 def preset(name: str) -> AnyConfig:
     """Raises UsageError naming the nearest preset."""
     if name not in PRESETS:
-        raise unknown("preset", name, PRESETS)
+        raise unknown_preset(name)
     return PRESETS[name]
+
+
+def unknown_preset(name: str, where: str = "") -> UsageError:
+    """Return the error for an unknown preset, which names a few of them.
+
+    They are the nearest ones, or else those of Triptych's own sizes.
+    """
+    near = get_close_matches(name, PRESETS, NEAREST, 0.5)
+    own = [one for family in FAMILIES if family.family == OWN for one in family.sizes]
+    return UsageError(
+        "Unknown preset '{given}'{place}.{hint} Some are {names}; `triptych info` lists all "
+        "{count}.",
+        given=name,
+        place=message(" {where}", where=Message(where)) if where else "",
+        hint=message(" Did you mean '{close}'?", close=near[0]) if near else "",
+        names=", ".join(near or own),
+        count=len(PRESETS),
+    )
+
+
+def published(name: str) -> Published[AnyConfig]:
+    """Return the family of a preset."""
+    return next(family for family in FAMILIES if name in family.sizes)
+
+
+def counted(name: str) -> AnyConfig:
+    """Return a preset with the vocabulary that it was published with."""
+    return dataclasses.replace(PRESETS[name], vocabulary_size=published(name).vocabulary_of(name))
 
 
 def configure(name: str, dials: Mapping[str, object]) -> AnyConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..model.config import ModelConfig, StackConfig
+from .published import OWN, Published, sizes_of
 
 
 def _bert(layers: int, width: int, heads: int, segments: int = 2) -> ModelConfig:
@@ -49,10 +50,27 @@ _TINY = StackConfig(
     segments=2,
 )
 
-PRESETS: dict[str, ModelConfig] = {
-    "bert-base": _bert(12, 768, 12),
-    "bert-large": _bert(24, 1024, 16),
-    "distilbert-base": _bert(6, 768, 12, segments=0),
-    "encoder-small": ModelConfig(encoder=_SMALL),
-    "encoder-tiny": ModelConfig(encoder=_TINY),
-}
+FAMILIES: tuple[Published[ModelConfig], ...] = (
+    Published(
+        family="BERT",
+        paper="Devlin et al. 2018, section 3",
+        vocabulary=30_522,
+        sizes={"bert-base": _bert(12, 768, 12), "bert-large": _bert(24, 1024, 16)},
+    ),
+    Published(
+        family="DistilBERT",
+        paper="Sanh et al. 2019",
+        vocabulary=30_522,
+        sizes={"distilbert-base": _bert(6, 768, 12, segments=0)},
+    ),
+    Published(
+        family=OWN,
+        paper="",
+        vocabulary=37_000,
+        sizes={
+            "encoder-small": ModelConfig(encoder=_SMALL),
+            "encoder-tiny": ModelConfig(encoder=_TINY),
+        },
+    ),
+)
+PRESETS: dict[str, ModelConfig] = sizes_of(*FAMILIES)

@@ -6,6 +6,7 @@ The small ones are for two CPU cores.
 from __future__ import annotations
 
 from ..model.config import ModelConfig, StackConfig
+from .published import OWN, Published, sizes_of
 
 
 def _gpt(layers: int, width: int, heads: int, positions: int) -> ModelConfig:
@@ -69,23 +70,50 @@ _TINY = StackConfig(
     positions="rotary",
 )
 
-PRESETS: dict[str, ModelConfig] = {
-    "gpt2": _gpt(12, 768, 12, 1024),
-    "gpt2-medium": _gpt(24, 1024, 16, 1024),
-    "gpt2-large": _gpt(36, 1280, 20, 1024),
-    "gpt2-xl": _gpt(48, 1600, 25, 1024),
-    # Brown et al. 2020, table 2.1. Where width and heads do not fit there (XL, 13B), the head's
-    # width of 128 decides.
-    "gpt3-small": _gpt(12, 768, 12, 2048),
-    "gpt3-medium": _gpt(24, 1024, 16, 2048),
-    "gpt3-large": _gpt(24, 1536, 16, 2048),
-    "gpt3-xl": _gpt(24, 2048, 16, 2048),
-    "gpt3-2.7b": _gpt(32, 2560, 32, 2048),
-    "gpt3-6.7b": _gpt(32, 4096, 32, 2048),
-    "gpt3-13b": _gpt(40, 5120, 40, 2048),
-    "gpt3-175b": _gpt(96, 12288, 96, 2048),
-    "llama-7b": _llama(32, 4096, 32, 32, 11008),
-    "llama-small": _llama(6, 384, 6, 2, 1024),
-    "decoder-small": ModelConfig(decoder=_SMALL),
-    "decoder-tiny": ModelConfig(decoder=_TINY),
-}
+FAMILIES: tuple[Published[ModelConfig], ...] = (
+    Published(
+        family="GPT-2",
+        paper="Radford et al. 2019, table 2",
+        vocabulary=50_257,
+        sizes={
+            "gpt2": _gpt(12, 768, 12, 1024),
+            "gpt2-medium": _gpt(24, 1024, 16, 1024),
+            "gpt2-large": _gpt(36, 1280, 20, 1024),
+            "gpt2-xl": _gpt(48, 1600, 25, 1024),
+        },
+    ),
+    # Where width and heads do not fit in the table (XL, 13B), the head's width of 128 decides.
+    Published(
+        family="GPT-3",
+        paper="Brown et al. 2020, table 2.1",
+        vocabulary=50_257,
+        sizes={
+            "gpt3-small": _gpt(12, 768, 12, 2048),
+            "gpt3-medium": _gpt(24, 1024, 16, 2048),
+            "gpt3-large": _gpt(24, 1536, 16, 2048),
+            "gpt3-xl": _gpt(24, 2048, 16, 2048),
+            "gpt3-2.7b": _gpt(32, 2560, 32, 2048),
+            "gpt3-6.7b": _gpt(32, 4096, 32, 2048),
+            "gpt3-13b": _gpt(40, 5120, 40, 2048),
+            "gpt3-175b": _gpt(96, 12288, 96, 2048),
+        },
+    ),
+    Published(
+        family="Llama",
+        paper="Touvron et al. 2023a, table 2",
+        vocabulary=32_000,
+        sizes={"llama-7b": _llama(32, 4096, 32, 32, 11008)},
+    ),
+    Published(
+        family=OWN,
+        paper="",
+        vocabulary=37_000,
+        sizes={
+            "llama-small": _llama(6, 384, 6, 2, 1024),
+            "decoder-small": ModelConfig(decoder=_SMALL),
+            "decoder-tiny": ModelConfig(decoder=_TINY),
+        },
+        others={"llama-small": 32_000},
+    ),
+)
+PRESETS: dict[str, ModelConfig] = sizes_of(*FAMILIES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..model.config import ModelConfig, StackConfig
+from .published import OWN, Published, sizes_of
 
 _BASE = StackConfig()  # the defaults are the base model of Vaswani et al. 2017, table 3
 _BIG = StackConfig(width=1024, heads=16, inner_width=4096, dropout=0.3)
@@ -24,10 +25,32 @@ _BART = StackConfig(
     inner_dropout=0.1,
 )
 
-PRESETS: dict[str, ModelConfig] = {
-    "transformer-base": ModelConfig(encoder=_BASE, decoder=_BASE),
-    "transformer-big": ModelConfig(encoder=_BIG, decoder=_BIG),
-    "transformer-small": ModelConfig(encoder=_SMALL, decoder=_SMALL),
-    "transformer-tiny": ModelConfig(encoder=_TINY, decoder=_TINY),
-    "bart-base": ModelConfig(encoder=_BART, decoder=_BART, embedding_scale=False),
-}
+FAMILIES: tuple[Published[ModelConfig], ...] = (
+    Published(
+        family="Transformer",
+        paper="Vaswani et al. 2017, table 3",
+        vocabulary=37_000,
+        sizes={
+            "transformer-base": ModelConfig(encoder=_BASE, decoder=_BASE),
+            "transformer-big": ModelConfig(encoder=_BIG, decoder=_BIG),
+        },
+    ),
+    Published(
+        family=OWN,
+        paper="",
+        vocabulary=37_000,
+        sizes={
+            "transformer-small": ModelConfig(encoder=_SMALL, decoder=_SMALL),
+            "transformer-tiny": ModelConfig(encoder=_TINY, decoder=_TINY),
+        },
+    ),
+    Published(
+        family="BART",
+        paper="Lewis et al. 2020, section 2.1",
+        vocabulary=50_265,
+        sizes={
+            "bart-base": ModelConfig(encoder=_BART, decoder=_BART, embedding_scale=False),
+        },
+    ),
+)
+PRESETS: dict[str, ModelConfig] = sizes_of(*FAMILIES)
