@@ -52,8 +52,11 @@ class Block(nn.Module):
         """Map x (N, D) -> (N, D), or (K, D) of selected rows; the others are not computed."""
         rng, selected, branch = context.rng, context.selected_rows, self.self_attention_norm
         read = branch.before(x)  # (N, D)
-        x = x if selected is None else x.index_select(0, selected)  # (K, D)
+        if selected is not None and rng is None:
+            x = x.index_select(0, selected)  # (K, D)
         y = self.self_attention(read, context, branch.residual(x, rng))
+        if selected is not None and rng is not None:  # gradients add up in this order
+            x = x.index_select(0, selected)  # (K, D)
         start, x = x, branch(x, y, rng)
         branch = self.cross_attention_norm
         if branch is not None and self.cross_attention is not None:
