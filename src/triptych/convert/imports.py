@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+
+
 @dataclass(kw_only=True)
 class Import:
     """Hold a model of another library as it was read, and how its tensors map to ours.
@@ -153,7 +156,9 @@ def family_of(kind: str, given: object, where: str) -> Family:
     """Return the family of a model_type. Raise RunError naming the nearest for an unknown one."""
     found = READ.get(kind)
     if found is None:
-        near = get_close_matches(kind, READ, 1, 0.6)
+        near = [one for one in (f"{kind}_text",) if one in READ] or get_close_matches(
+            kind, READ, 1, 0.6
+        )
         raise RunError(
             f"{where} is of model_type {brief(repr(given))}; triptych takes {', '.join(READ)}."
             + (f" The nearest is {near[0]}." if near else "")
@@ -188,6 +193,7 @@ def _from_published(
     if own is not None and task not in (None, own.task):
         own = None
     if family.architecture == "decoder":
+        _refuse_head(values, path)
         tokenizer = ImportedTokenizer.take_writer(
             folder.tokenizer, where[1], *folder.bounds(), config.vocabulary_size
         )
@@ -228,6 +234,20 @@ def _from_published(
         },
         quantised=folder.quantised,
     )
+
+
+def _refuse_head(values: Mapping[str, object], path: Path) -> None:
+    """Refuse the class of a decoder that does not write: our heads are for encoders."""
+    given = values.get("architectures")
+    for one in given if isinstance(given, list) else []:
+        if isinstance(one, str) and one.endswith(HEADS):
+            raise RunError(
+                "{file} is of class {name}, a decoder with a head that does not write; triptych "
+                "has such heads on encoders only. Import the language model that it was trained "
+                "from.",
+                file=path / "config.json",
+                name=brief(one),
+            )
 
 
 def _published(

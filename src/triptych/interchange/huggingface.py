@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 GENERATION = "generation_config.json"
+TWO_TOKENIZERS = ("source.spm", "target.spm")  # of Marian
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -135,6 +136,11 @@ def _way_out(path: Path, lacking: list[str]) -> str:
             f'python -c "from transformers import AutoModel; AutoModel.{save}'
         )
     if lacking == ["tokenizer.json"]:
+        if all((path / name).is_file() for name in TWO_TOKENIZERS):
+            return (
+                f" It has two tokenizers, {' and '.join(TWO_TOKENIZERS)}, of which no single "
+                "tokenizer.json with the tokens of both was made."
+            )
         return (
             ' The library transformers writes one: python -c "from transformers import '
             f"AutoTokenizer; AutoTokenizer.{save}"

@@ -184,7 +184,7 @@ def read_config(values: Mapping[str, object], where: str, kin: Kin) -> ModelConf
     problem = misfit(decoder)
     if problem is not None:
         raise RunError(
-            f"{where} describes a model that triptych does not have: its stack has {problem}."
+            "{where} describes a model that does not fit: {problem}.", where=where, problem=problem
         )
     return ModelConfig(
         decoder=decoder,
