@@ -33,6 +33,18 @@ T5 = {
     "decoder_start_token_id": 0,
 }
 GATED = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "d_kv": 12}
+# blocks 1 and 4 of the encoder have experts, and the decoder's second;
+# the encoder drops tokens of the longest source, and no target is as long
+SWITCH = {
+    **T5,
+    "num_layers": 5,
+    "num_decoder_layers": 3,
+    "num_sparse_encoder_layers": 1,
+    "num_sparse_decoder_layers": 1,
+    "num_experts": 4,
+    "expert_capacity": 12,
+    "router_jitter_noise": 0.02,
+}
 MARKS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 of_bart = partial(byte_level, MARKS, "<s> $A </s>", "<s> $A </s> </s> $B </s>")
 of_t5 = partial(pieces, ("<pad>", "</s>", "<unk>"), "$A </s>", "$A </s> $B </s>")
@@ -69,6 +81,7 @@ TOYS: dict[str, Toy] = {
     "blenderbot": Toy("BlenderbotForConditionalGeneration", BART, of_bart),
     "t5": Toy("T5ForConditionalGeneration", T5, of_t5),
     "t5 1.1": Toy("T5ForConditionalGeneration", {**T5, **GATED}, of_t5),
+    "switch": Toy("SwitchTransformersForConditionalGeneration", SWITCH, of_t5),
     "mt5": Toy("MT5ForConditionalGeneration", {**T5, **GATED}, of_t5),
 }
 TO = {"mbart": "de", "mbart-50": "de", "m2m100": "de", "nllb": "deu_Latn"}

@@ -30,6 +30,7 @@ from . import (
     roberta,
     smollm3,
     starcoder2,
+    switch,
     t5,
 )
 from .family import Family
@@ -73,6 +74,7 @@ FAMILIES: tuple[Family, ...] = (
     m2m100.FAMILY,
     t5.FAMILY,
     t5.MT5,
+    switch.FAMILY,
 )
 # by model_type, those that are read
 READ: dict[str, Family] = {

@@ -83,7 +83,7 @@ def read_config(values: Mapping[str, object], where: str, kind: str) -> ModelCon
     )
 
 
-def _fitted(config: ModelConfig, tensors: Tensors) -> ModelConfig:
+def fitted(config: ModelConfig, tensors: Tensors) -> ModelConfig:
     """Return the configuration with an output of its own where the file holds another one.
 
     Newer files of T5 1.1 say that it is tied.
@@ -209,7 +209,7 @@ def _family(kind: str, name: str, architecture: str) -> Family:
         refusals=partial(refusals, kind=kind),
         write_config=partial(write_config, kind=kind),
         body=body,
-        fitted=_fitted,
+        fitted=fitted,
         output=("lm_head.weight", "shared.weight"),
     )
 
