@@ -2,7 +2,7 @@
 
     python docs/make_presets.py
 
-tests/presets/test_published.py fails where the page is not what this writes.
+tests/presets/test_published_sizes.py fails where the page is not what this writes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ shows all of its dials. Weights come by `triptych import`, which needs no preset
 - **Layers, heads**: of encoder + decoder; fewer key heads in brackets.
 - **Vocabulary**: as published; in a training it is the tokenizer's.
 - **Parameters**: without heads and without BERT's pooler, as
-  `tests/presets/test_published.py` has them; in brackets those that one token uses.
+  `tests/presets/test_published_sizes.py` has them; in brackets those that one token uses.
 - **Use**: memory of the weights in float32 (half of it in bfloat16), with the largest activation.
 - **Train**: estimate for AdamW and {BATCH_TOKENS:,} tokens a micro-batch.
 

@@ -17,7 +17,7 @@ from triptych.cli.verbs import VERBS
 Command = Callable[..., SimpleNamespace]
 WITH_TEXTS = [
     "predict", "translate", "summarize", "classify", "tag", "parse", "answer", "embed", "complete",
-    "inspect",
+    "chat", "inspect",
 ]  # fmt: skip
 LIKE_OPTIONS = ["--code", "x.py", "--threads", "no", "--decoding.beams", "5", "--debug", "--help"]
 
@@ -57,7 +57,6 @@ def test_options_stay_options_and_texts_keep_their_order(
         ("predict R -hello", "Unknown option: -hello. A text that begins with -", True),
         ("predict R --beams 3 one", "Give a recipe key with its table: --decoding.beams", False),
         ("predict R --passge x one", "Did you mean --passage?", False),
-        ("chat R '-3 degrees'", "Unknown option: -3 degrees.", False),
         ("evaluate R '-3 degrees'", "Unknown option: -3 degrees.", False),
     ],
 )

@@ -14,6 +14,7 @@ from small_run import TINY
 from triptych.recipe.schema import Recipe
 
 Command = Callable[..., SimpleNamespace]
+SHORT = ["--training.minutes", "0.05"]
 PAIRS = [(f"The house {n} is old – “nice”.", f"Das Haus {n} ist schön.") for n in range(40)]
 
 
@@ -44,7 +45,7 @@ def test_the_advised_flag_makes_a_recipe_that_trains_and_scores(
     recipe = Recipe.load(str(tmp_path / "my.toml"))
     assert recipe.data.encoding == "cp1252"
     assert triptych("data", "check", tmp_path / "my.toml").code == 0
-    trained = triptych("train", tmp_path / "my.toml", "--out", tmp_path / "run", *TINY)
+    trained = triptych("train", tmp_path / "my.toml", "--out", tmp_path / "run", *TINY, *SHORT)
     assert trained.code == 0, trained.err
     scored = triptych("evaluate", tmp_path / "run", "--data", sheet)
     assert scored.code == 0 and "40 examples" in scored.err

@@ -187,7 +187,7 @@ def test_loss_is_smoothed_and_reports_plain_nats() -> None:
     batch: Any = SimpleNamespace(
         targets={"tokens": torch.tensor([1, 4, 0, 10, 3])}, counts={"tokens": 5}, passes=1
     )
-    output = SimpleNamespace(states=states, weight=weight, bias=bias)
+    output = SimpleNamespace(states=states, weight=weight, bias=bias, softcap=None)
     found = task(label_smoothing=0.2).loss(output, batch)
     logits, tokens = states @ weight.T + bias, batch.targets["tokens"]
     smoothed = torch.nn.functional.cross_entropy(
@@ -217,11 +217,16 @@ def test_r_drop_asks_for_two_passes_and_compares_them() -> None:
     torch.manual_seed(1)
     states, weight = torch.randn(3, 8), torch.randn(11, 8)
     apart = asking.loss(
-        SimpleNamespace(states=torch.cat((states, states + 1)), weight=weight, bias=None), batch
+        SimpleNamespace(
+            states=torch.cat((states, states + 1)), weight=weight, bias=None, softcap=None
+        ),
+        batch,
     )
-    same = asking.loss(SimpleNamespace(states=states.repeat(2, 1), weight=weight, bias=None), batch)
+    same = asking.loss(
+        SimpleNamespace(states=states.repeat(2, 1), weight=weight, bias=None, softcap=None), batch
+    )
     plain = task().loss(
-        SimpleNamespace(states=states, weight=weight, bias=None), collate([one, two])
+        SimpleNamespace(states=states, weight=weight, bias=None, softcap=None), collate([one, two])
     )
     assert apart["disagreement"][0] > 0.1 and abs(float(same["disagreement"][0])) < 1e-5
     assert (
