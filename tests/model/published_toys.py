@@ -163,7 +163,7 @@ def llama(scaling: dict[str, Any], rotary_base: float = 10000.0, **more: Any) ->
         "LlamaForCausalLM",
         {**values, "rope_scaling": dict(scaling)},
         decoder(**dials),
-        OF_LLAMA | PRE,
+        {**OF_LLAMA, **PRE},
     )
 
 

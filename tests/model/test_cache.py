@@ -80,9 +80,9 @@ def test_a_window_is_all_that_its_layers_keep(
     monkeypatch.setattr(cache, "REWIND", 8)
     monkeypatch.setattr(cache, "FORGOTTEN", 16)
     torch.manual_seed(7)
-    dials = {"by_block": {"attention_window": window}} if isinstance(window, list) else {}
+    blocks = {"attention_window": window} if isinstance(window, list) else None
     stack = StackConfig(layers=2, width=16, heads=2, inner_width=16, positions="rotary",
-                        attention_window=4, **dials)  # fmt: skip
+                        attention_window=4, by_block=blocks)  # fmt: skip
     model = Transformer(ModelConfig(decoder=stack, vocabulary_size=50)).eval()
     text = torch.randint(0, 50, (4, 100))
     whole = [model.project(model(target=row, target_lengths=torch.tensor([100]))) for row in text]

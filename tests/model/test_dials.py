@@ -148,8 +148,9 @@ def test_heads_that_are_wide_need_no_width_to_divide() -> None:
 
 def test_blocks_differ() -> None:
     blocks = make("gemma2", "decoder").decoder.each
-    assert [one.feed_forward.inner.outputs for one in blocks] == [64, 48]
-    assert [one.feed_forward.gate is None for one in blocks] == [False, True]
+    networks: list[Any] = [one.feed_forward for one in blocks]
+    assert [one.inner.outputs for one in networks] == [64, 48]
+    assert [one.gate is None for one in networks] == [False, True]
     assert [one.self_attention.mask is CAUSAL for one in blocks] == [False, True]
     assert [one.self_attention.key_heads for one in blocks] == [2, 4]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from test_transformer import DIALS, batch, make
@@ -104,11 +106,15 @@ def test_capped_losses() -> None:
     states, weight, offset = torch.randn(8, 6), 3 * torch.randn(11, 6), torch.randn(11)
     targets = torch.randint(0, 11, (8,))
     found = []
-    for loss in (
-        lambda *given: projected_cross_entropy(*given, 0.1, Chunks(33), softcap=2.0),
-        lambda *given: plain_projected_cross_entropy(*given, 0.1, 2.0),
-        lambda *given: r_drop_cross_entropy(*given, 0.1, 0.0, 2.0),
-    ):
+    chunked: Any = projected_cross_entropy
+    plain: Any = plain_projected_cross_entropy
+    dropped: Any = r_drop_cross_entropy
+    losses: tuple[Any, ...] = (
+        lambda *given: chunked(*given, 0.1, Chunks(33), softcap=2.0),
+        lambda *given: plain(*given, 0.1, 2.0),
+        lambda *given: dropped(*given, 0.1, 0.0, 2.0),
+    )
+    for loss in losses:
         given = [one.clone().requires_grad_() for one in (states, weight, offset)]
         total, plain = loss(*given, targets)[:2]
         total.backward()

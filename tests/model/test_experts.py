@@ -176,7 +176,7 @@ def test_prepacked_experts_compute_the_same() -> None:
 
 
 def test_active_parameters_are_those_of_a_token() -> None:
-    sizes = {"layers": 3, "width": 16, "heads": 2, "inner_width": 24}
+    sizes: dict[str, Any] = {"layers": 3, "width": 16, "heads": 2, "inner_width": 24}
     sparse = StackConfig(**sizes, by_block={"experts": [0, 4]}, experts_per_token=2)
     whole, active = (count(ModelConfig(decoder=sparse, vocabulary_size=30))
                      for count in (parameter_count, active_parameter_count))  # fmt: skip
@@ -333,6 +333,7 @@ def test_switch_is_that_of_transformers(transformers: Any) -> None:
     preset = PRESETS["switch-base-8"]
     small = {"layers": 4, "width": 16, "heads": 4, "head_width": 6, "inner_width": 24,
              "by_block": {"experts": [0, 4]}}  # fmt: skip
+    assert isinstance(preset, ModelConfig)
     assert preset.encoder and preset.encoder == preset.decoder
     stack = dataclasses.replace(preset.encoder, **small)
     ours = Transformer(dataclasses.replace(

@@ -283,8 +283,8 @@ def test_a_task_chats_tunes_and_prefers_by_the_template() -> None:
 
 
 def test_a_template_that_is_no_jinja_names_its_line() -> None:
-    with pytest.raises(RunError, match=r"in my\.jinja is not valid Jinja at line 2: .*'fro'"):
-        PublishedTurns({"jinja": "a\n{% fro x in y %}"}, "my.jinja")
+    with pytest.raises(RunError, match=r"in my\.jinja is not valid Jinja at line 2: .*'foreach'"):
+        PublishedTurns({"jinja": "a\n{% foreach x in y %}"}, "my.jinja")
     turns, tokenizer = (
         PublishedTurns({"jinja": "a\n\n{{ messages.x.y }}"}, "my.jinja"),
         own("gemma")[1],

@@ -278,7 +278,10 @@ def test_what_holds_no_json_is_named_once(tmp_path: Path) -> None:
     path.write_text("question,answer\nOpen?,Yes.\n" * 3, encoding="utf-8")
     with pytest.raises(DataError, match="is not JSON: it begins with 'question,answer'"):
         check(str(path), ("messages",))
-    given = {"instruction": "question", "output": "answer"}  # as the message advises
+    given: dict[str, str | int] = {
+        "instruction": "question",
+        "output": "answer",
+    }  # as the message advises
     found = read([str(path)], DataTable(train=str(path), columns=given), ("messages",))
     assert found[0].messages and found[0].messages[0]["content"] == "Open?"
     path.write_text('oops\n{"messages": []}\n', encoding="utf-8")

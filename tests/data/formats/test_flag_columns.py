@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ COLUMNS = {"text": "comment", "labels": "rude + Threat+spam"}
 WANTED = [("you fool, go", ["rude", "spam"]), ("thank you", []), ("a, b", ["threat"])]
 
 
-def table(folder: Path, name: str, values: list[tuple[object, ...]] | None = None) -> str:
+def table(folder: Path, name: str, values: Sequence[tuple[object, ...]] | None = None) -> str:
     rows = [NAMES, *(values or ROWS)]
     if name.endswith(".jsonl"):
         lines = [json.dumps(dict(zip(NAMES, row, strict=True))) for row in rows[1:]]
