@@ -106,13 +106,13 @@ def test_capped_losses() -> None:
     states, weight, offset = torch.randn(8, 6), 3 * torch.randn(11, 6), torch.randn(11)
     targets = torch.randint(0, 11, (8,))
     found = []
-    chunked: Any = projected_cross_entropy
-    plain: Any = plain_projected_cross_entropy
-    dropped: Any = r_drop_cross_entropy
+    chunk_loss: Any = projected_cross_entropy
+    plain_loss: Any = plain_projected_cross_entropy
+    drop_loss: Any = r_drop_cross_entropy
     losses: tuple[Any, ...] = (
-        lambda *given: chunked(*given, 0.1, Chunks(33), softcap=2.0),
-        lambda *given: plain(*given, 0.1, 2.0),
-        lambda *given: dropped(*given, 0.1, 0.0, 2.0),
+        lambda *given: chunk_loss(*given, 0.1, Chunks(33), softcap=2.0),
+        lambda *given: plain_loss(*given, 0.1, 2.0),
+        lambda *given: drop_loss(*given, 0.1, 0.0, 2.0),
     )
     for loss in losses:
         given = [one.clone().requires_grad_() for one in (states, weight, offset)]
