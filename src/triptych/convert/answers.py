@@ -26,7 +26,7 @@ def sides_of(folder: Folder) -> Sides:
 
     Raises RunError if no file says how an answer begins.
     """
-    where = str(folder.path / "tokenizer.json")
+    where = folder.tokenizer_path
     _, backend = read(folder.tokenizer, where, None)
     found = encoded(backend, "a", where)
     texts = [place for place, side in enumerate(found.sequence_ids) if side is not None]
@@ -77,7 +77,7 @@ def _starts(folder: Folder, backend: tokenizers.Tokenizer, has_languages: bool) 
 
 def numbers_of(folder: Folder, given: object, key: str) -> list[int]:
     """Return token numbers that a config file names. Raises RunError if one is no token."""
-    where = str(folder.path / "tokenizer.json")
+    where = folder.tokenizer_path
     _, backend = read(folder.tokenizer, where, None)
     found: list[int] = []
     for one in given if isinstance(given, list) and given else [given]:

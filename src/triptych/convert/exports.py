@@ -21,7 +21,7 @@ from .classes import RECURRENT, ExportClass, Form, export_class, refusals
 from .formats import Format, Precision, Published, write_ctranslate2, write_gguf
 from .heads import OWN, own_values
 from .published_chat import KEY
-from .shared import IMPORT, VECTORS
+from .shared import IMPORT, KEPT, VECTORS, copy_file
 from .tokenizer_files import tokenizer_files
 
 if TYPE_CHECKING:
@@ -85,11 +85,13 @@ def export_run(
             aside,
             held.config,
             held.tensors,
-            held.tokenizer,
+            None if held.kept else held.tokenizer,
             held.tokenizer_config,
             _card_of_export(run, config, held.architecture),
             generation,
         )
+        for name in held.kept:
+            copy_file(run.path / KEPT / name, aside / name)
         if config.task == VECTORS:
             write_pooling(aside, config)
     return [f"{len(held.tensors):,} tensors as {held.architecture}.", *held.notes]
@@ -104,7 +106,7 @@ def _published(run: Run, config: RunConfig) -> tuple[Published, dict[str, object
         config.task,
         config.options,
         config.model,
-        len(config.tokenizers),
+        1 if before.get("kept") else len(config.tokenizers),
         before.get("model_type"),
         before.get("config", {}),
     )
@@ -123,6 +125,7 @@ def _published(run: Run, config: RunConfig) -> tuple[Published, dict[str, object
         config=values,
         tensors=theirs,
         tokenizer=written["tokenizer"],
+        kept=[name for name in before.get("kept", ()) if Path(name).name == name],
         tokenizer_config=_tokenizer_config(before, written["config"]),
         notes=_notes(chosen.names, tensors, labels, written["notes"]),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +37,7 @@ class Published:
     tokenizer: Mapping[str, Any]
     tokenizer_config: Mapping[str, Any]
     notes: list[str]
+    kept: Sequence[str] = ()  # files of the imported folder that hold the tokenizer
 
 
 def write_gguf(held: Published, dest: Path, name: str, precision: Precision) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..data.tokenizers.imported import ImportedTokenizer
 from ..data.tokenizers.scored_pieces import tokenizer_json
 from ..data.tokenizers.sides import Tokenizers
-from ..decoding.settings import DecodingSettings
+from ..decoding.settings import DecodingSettings, written_settings
 from ..errors import RunError, UsageError, brief, unknown
 from ..interchange import ctranslate2, ctranslate2_reader, gguf, gguf_models, huggingface, llama
 from ..interchange import llama2c as llama_file
@@ -34,9 +34,10 @@ from ..tasks.specs import SPECS, build_task
 from ..tasks.task import Task
 from . import hub
 from .answers import numbers_of, rewriting, sides_of
+from .generation import decoding_of
 from .heads import OWN, TASKS, Use, own_use, use_of
 from .published_chat import NEXT_TOKENS, use_of_decoder
-from .shared import IMPORT, VECTORS, shapes
+from .shared import IMPORT, VECTORS, keep_files, shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,12 +57,15 @@ class Import:
     kind: str
     use: Use
     config: ModelConfig
-    tokenizer: ImportedTokenizer
+    tokenizers: Tokenizers
     tensors: dict[str, Tensor] = field(repr=False)
     names: NameMap = field(repr=False)
     files: dict[str, dict[str, int | str]]
     metadata: dict[str, object] = field(default_factory=dict)
     quantised: Mapping[str, int] = field(default_factory=dict)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
+    notes: list[str] = field(default_factory=list)
+    kept: tuple[str, ...] = ()  # files of the folder that an export gives back
 
 
 def refuse_taken(out: Path) -> None:
@@ -108,14 +112,19 @@ def import_folder(
     certificate.source, certificate.model_type = place, found.kind
     certificate.files = found.files
     certificate.quantised = dict(found.quantised)
+    certificate.notes = found.notes
     if not allow_nonfinite:
         found.names.refuse_nonfinite(tensors, str(found.path))
     with whole_folder(out) as aside:
         run = Run.create(aside)
-        run.write_text("tokenizer.json", found.tokenizer.to_json())
+        for side, file in found.tokenizers.files().items():
+            one = found.tokenizers.target if side == "target" else found.tokenizers.source
+            run.write_text(file, one.to_json())
+        keep_files(found.path, found.kept, run.path)
         run.write_labels(use.labels)
         run.write_recipe(_recipe(found.kind, found.config, chosen, name))
-        run.write_json(IMPORT, {**certificate.to_json(), **found.metadata})
+        kept = {"kept": list(found.kept)} if found.kept else {}
+        run.write_json(IMPORT, {**certificate.to_json(), **found.metadata, **kept})
         run.write_card(_card_of_import(certificate, found.config, use.task, found.path, name))
         run.write_model(tensors)
         run.write_config(
@@ -123,8 +132,8 @@ def import_folder(
                 task=use.task,
                 model=found.config,
                 options=dict(chosen.options),
-                decoding=dataclasses.asdict(DecodingSettings()),
-                tokenizers=Tokenizers(found.tokenizer, found.tokenizer).files(),
+                decoding=written_settings(found.decoding),
+                tokenizers=found.tokenizers.files(),
                 parameters=parameter_count(found.config),
                 name=name,
             )
@@ -180,7 +189,7 @@ def _from_published(
 ) -> Import:
     """Read a folder for a task; `trained` is the one that it will be trained for, if any."""
     kind, path, values = folder.kind, folder.path, folder.config
-    where = str(path / "config.json"), str(path / "tokenizer.json")
+    where = str(path / "config.json"), folder.tokenizer_path
     if folder.reader is not None:
         where = str(path), str(path)
     family = family_of(kind, values.get("model_type"), where[0])
@@ -192,6 +201,8 @@ def _from_published(
     own = own_use(values, where[0])
     if own is not None and task not in (None, own.task):
         own = None
+    decoding, notes, second = DecodingSettings(), list(folder.notes), folder.target_tokenizer
+    target: ImportedTokenizer | None = None
     if family.architecture == "decoder":
         _refuse_head(values, path)
         tokenizer = ImportedTokenizer.take_writer(
@@ -205,10 +216,15 @@ def _from_published(
     elif family.architecture == "encoder-decoder":
         published, sides = family.classes[0], sides_of(folder)
         ends = numbers_of(folder, folder.bounds()[1], "eos_token_id")
-        tokenizer = ImportedTokenizer.take_sides(
-            folder.tokenizer, where[1], config.vocabulary_size, ends, sides
+        tokenizer, *others = (
+            ImportedTokenizer.take_sides(one, where[1], config.vocabulary_size, ends, sides)
+            for one in (folder.tokenizer, second)
+            if one is not None
         )
+        target = next(iter(others), None)
         use = own or rewriting(task or family.task or "", sides, config)
+        decoding, unread = decoding_of(folder, sides)
+        notes += unread
     else:
         published = _published(family, folder, tensors, task if own is None else own.task)
         tokenizer = ImportedTokenizer.take(
@@ -222,7 +238,10 @@ def _from_published(
         kind=kind,
         use=use,
         config=config,
-        tokenizer=tokenizer,
+        tokenizers=Tokenizers(tokenizer, target or tokenizer),
+        decoding=decoding,
+        notes=notes,
+        kept=folder.kept,
         tensors=tensors,
         names=family.name_map(published, config, tensors),
         files=files,
@@ -299,7 +318,7 @@ def _from_llama_file(source: str | Path, task: str | None) -> Import:
         kind=llama.KIND,
         use=Use(task=_writing(task), options=_context(held.config), labels={}),
         config=held.config,
-        tokenizer=tokenizer,
+        tokenizers=Tokenizers(tokenizer, tokenizer),
         tensors=held.tensors,
         names=held.names,
         files=held.files,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
@@ -18,6 +19,8 @@ class DecodingSettings:
     beams: Count = 1  # 1: greedy
     # score = log-probability / length ** penalty; the length counts the end token
     length_penalty: float = 1.0
+    # beams: stop at as many answers as beams; false: go on while one could still rank before them
+    early_stopping: bool = True
     n_best: Count = 1  # answers returned for a source, best first
     temperature: NotNegative = 0.0  # 0: the most probable token; above 0: sampling
     # sampling: only the k most probable tokens; 0: all
@@ -32,6 +35,8 @@ class DecodingSettings:
     repetition_penalty: Positive = 1.0
     # no n-gram of this size is written twice in an answer (Paulus et al. 2018, section 2.5); 0: off
     no_repeat_ngram_size: Annotated[Literal[0], Note("off")] | Annotated[int, Ge(2)] = 0
+    # numbers of tokens that are never written (the padding of a published Marian)
+    suppress_tokens: list[Annotated[int, Ge(0)]] | None = None
     # the answer ends before the first of these texts
     stop: list[Annotated[str, MinLen(1)]] | None = None
     # code: the answer ends before a line with less indentation than its first
@@ -90,3 +95,16 @@ class DecodingSettings:
     def longest(self, source_length: int) -> int:
         """Return the most tokens of an answer to a source of this length, end included."""
         return self.max_length or int(source_length * self.max_length_ratio) + self.max_length_extra
+
+
+SET_ONLY = ("early_stopping", "suppress_tokens")  # written only if they are not the default
+
+
+def written_settings(settings: DecodingSettings) -> dict[str, Any]:
+    """Return the settings as config.json holds them."""
+    usual = DecodingSettings()
+    return {
+        key: value
+        for key, value in dataclasses.asdict(settings).items()
+        if key not in SET_ONLY or value != getattr(usual, key)
+    }

@@ -168,6 +168,7 @@ def _best(
     shape, own, places = logits.shape[:2], logits.flatten(0, 1), _places(group, logits)
     used = _less_repeated(group, own, drafted, places)
     view = LogitsView(used, group.settings.scores and used is own)
+    view.suppress(group.settings.suppress_tokens)
     if group.early:
         young = _young(group, places)
         for end in group.ends:
@@ -202,6 +203,7 @@ def _draws(
     )
     norms = log_norms(own) if group.settings.scores else None
     used = _less_repeated(group, own, drafted, places)
+    LogitsView(used, False).suppress(group.settings.suppress_tokens)
     if group.early:
         used[:, list(group.ends)] = used[:, list(group.ends)].masked_fill(
             _young(group, places)[:, None], float("-inf")

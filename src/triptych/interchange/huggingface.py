@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import RunError, brief
 from ..runs.storage import fingerprint, parsed, read_tensors, write_file, write_tensors, writing
+from . import tokenizer_sources
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,11 +44,20 @@ class Folder:
     reader: Callable[[], dict[str, Tensor]] | None = field(default=None, repr=False)
     shapes: Sequence[tuple[int, ...]] | None = field(default=None, repr=False)
     quantised: Mapping[str, int] = field(default_factory=dict)
+    tokenizer_file: str = tokenizer_sources.JSON
+    target_tokenizer: str | None = field(default=None, repr=False)  # of a Marian
+    notes: Sequence[str] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
         """Return the model_type as text; a list or a number is an unknown type."""
         return str(self.config.get("model_type"))
+
+    @property
+    def tokenizer_path(self) -> str:
+        """Return the file that the tokenizer was read from."""
+        return str(self.path / self.tokenizer_file)
 
     def bounds(self) -> tuple[object, object]:
         """Return the begin token and all end tokens of a text, as the library transformers does.
@@ -106,7 +116,8 @@ def read_folder(path: str | Path) -> Folder:
             f"There is no folder {path}. Name one with config.json, model.safetensors and "
             "tokenizer.json."
         )
-    lacking = [name for name in ("config.json", "tokenizer.json") if not (path / name).is_file()]
+    lacking = [] if (path / "config.json").is_file() else ["config.json"]
+    lacking += [] if tokenizer_sources.is_there(path) else [tokenizer_sources.JSON]
     if not (path / WEIGHTS).is_file() and not (path / INDEX).is_file():
         lacking.append(WEIGHTS)
     if lacking:
@@ -116,12 +127,18 @@ def read_folder(path: str | Path) -> Folder:
         read_json(path / name) if (path / name).is_file() else {}
         for name in ("tokenizer_config.json", GENERATION)
     )
+    config = read_json(path / "config.json")
+    source = tokenizer_sources.read_source(path, config, extra)
     return Folder(
         path=path,
-        config=read_json(path / "config.json"),
+        config=config,
         weights=weights,
         places=places,
-        tokenizer=read_text(path / "tokenizer.json"),
+        tokenizer=source.text,
+        tokenizer_file=source.file,
+        target_tokenizer=source.target,
+        notes=source.notes,
+        kept=source.kept,
         tokenizer_config=extra,
         generation_config=generation,
     )
@@ -175,19 +192,21 @@ def write_folder(
     path: Path,
     config: Mapping[str, object],
     tensors: dict[str, Tensor],
-    tokenizer: Mapping[str, object],
+    tokenizer: Mapping[str, object] | None,
     tokenizer_config: Mapping[str, object],
     card: str,
     generation: Mapping[str, object],
 ) -> None:
     """Write a folder that AutoModel and AutoTokenizer load.
 
-    config.json is written last, so that a folder with it is complete.
+    config.json is written last, so that a folder with it is complete. tokenizer: None if other
+    files of the folder hold it.
     """
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
     write_tensors(path / WEIGHTS, tensors, {"format": "pt"})
-    write_json(path / "tokenizer.json", tokenizer)
+    if tokenizer is not None:
+        write_json(path / "tokenizer.json", tokenizer)
     write_json(path / "tokenizer_config.json", tokenizer_config)
     write_file(path / "README.md", card.encode())
     if generation:

@@ -49,12 +49,11 @@ class Certificate:
     model_type: str = ""
     files: dict[str, dict[str, int | str]] = field(default_factory=dict)  # name -> bytes, sha256
     quantised: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # on the tokenizer and on generation_config.json
 
     def to_json(self) -> dict[str, object]:
-        values = asdict(self)
-        if not self.quantised:
-            del values["quantised"]
-        return values
+        later = ("quantised", "notes")  # written only if there are any
+        return {key: value for key, value in asdict(self).items() if value or key not in later}
 
     def lines(self) -> list[str]:
         """Write the certificate as sentences."""
@@ -64,6 +63,7 @@ class Certificate:
                 f"of ours: {self.parameters:,} parameters."
             )
         ]
+        found += self.notes
         found += [f"Tied: {name} is {other}." for name, other in self.tied.items()]
         found += [f"Ignored: {name}, {reason}." for name, reason in self.ignored.items()]
         kinds: dict[str, int] = {}

@@ -122,6 +122,8 @@ OF_IMPORT: dict[str, type] = {
     "adapter": dict,
     "model_type": str,
     "mapped": int,
+    "notes": list[str],
+    "kept": list[str],
 }
 
 

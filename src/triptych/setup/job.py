@@ -16,6 +16,7 @@ from ..data.batches.encoded import Encoded, collate
 from ..data.batches.order import length_batches
 from ..data.example import Example, Notify
 from ..data.tokenizers.sides import Tokenizers
+from ..decoding.settings import written_settings
 from ..errors import UsageError, shell_command
 from ..inference.evaluation import encode_all
 from ..inference.loaded import LONGEST_SOURCE
@@ -246,7 +247,7 @@ def _write(run: Run, built: BuiltModel) -> None:
             options=dict(task.options),
             languages=labels.get("languages", {}),
             tokenizers=tokenizers.files(),
-            decoding=dataclasses.asdict(recipe.decoding),
+            decoding=written_settings(recipe.decoding),
             parameters=parameter_count(built.config),
             name=recipe.name,
             code=own_code.record(),

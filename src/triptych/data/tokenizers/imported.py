@@ -20,6 +20,7 @@ from ...errors import RunError, brief
 from .answer_sides import LANGUAGE, Sides
 from .byte_pieces import spelt
 from .control import ControlTokens
+from .imported_steps import cutter, cutting_marks, keeping_spaces
 from .subwords import Tokenizer
 from .tokenizer_file import (
     Step,
@@ -67,9 +68,9 @@ class ImportedTokenizer(Tokenizer):
         sides: Sides | None = None,
     ) -> None:
         self._values = values.copy()
-        decoder, self._space_first = _keeping_spaces(self._values.get("decoder"))
+        decoder, self._space_first = keeping_spaces(self._values.get("decoder"))
         self._backend = tokenizers.Tokenizer.from_str(
-            json.dumps({**self._values, "decoder": decoder})
+            json.dumps({**self._values, **cutting_marks(self._values), "decoder": decoder})
         )
         self._backend.no_truncation()
         self._backend.no_padding()
@@ -90,7 +91,7 @@ class ImportedTokenizer(Tokenizer):
             added["id"] for added in self._values.get("added_tokens") or () if added.get("special")
         )
         self._byte_level = (decoder or {}).get("type") == "ByteLevel"
-        self.keeps_spaces = _cutter(self._values) not in WITHOUT_SPACES
+        self.keeps_spaces = cutter(self._values) not in WITHOUT_SPACES
 
     @classmethod
     def take(
@@ -371,29 +372,3 @@ class ImportedTokenizer(Tokenizer):
             else template
         )
         return {**self._values, "post_processor": both}
-
-
-def _cutter(values: TokenizerJson) -> str | None:
-    """Return the kind of the pre-tokenizer, the first if there are several."""
-    found = values.get("pre_tokenizer") or {}
-    inner = found.get("pretokenizers") or [found]
-    return inner[0].get("type") if inner else None
-
-
-def _keeping_spaces(decoder: Step | None) -> tuple[Step | None, bool]:
-    """Return the decoder without the step that strips a text's first space, and if it had one."""
-    if decoder is None:
-        return None, False
-    if decoder.get("type") == "Sequence" and "decoders" in decoder:
-        inner = [_keeping_spaces(one) for one in decoder["decoders"]]
-        return {**decoder, "decoders": [one for one, _ in inner if one is not None]}, any(
-            strips for _, strips in inner
-        )
-    if decoder.get("type") == "Strip" and decoder.get("start"):
-        return (None if not decoder.get("stop") else {**decoder, "start": 0}), True
-    if decoder.get("type") == "Metaspace" and decoder.get("prepend_scheme", "always") != "never":
-        kept = decoder.copy()
-        kept.pop("add_prefix_space", None)
-        kept["prepend_scheme"] = "never"
-        return kept, True
-    return decoder.copy(), False

@@ -68,12 +68,12 @@ def tokenizer_json(
             "byte_fallback": True,
             "ignore_merges": False,
             "vocab": numbers,
-            "merges": _merges(pieces, scores, {*specials, *BYTE_VALUE}),
+            "merges": merges(pieces, scores, {*specials, *BYTE_VALUE}),
         },
     }
 
 
-def _merges(
+def merges(
     pieces: Sequence[str], scores: Sequence[float], left_out: Collection[str]
 ) -> list[list[str]]:
     """List every cut of a piece in two others, by score. left_out: pieces that are not text."""

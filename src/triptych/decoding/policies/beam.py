@@ -83,6 +83,7 @@ class BeamPolicy:
             The tokens to feed next, the rows to keep and the sources that are complete.
         """
         view = LogitsView(logits)
+        view.suppress(self.settings.suppress_tokens)
         if self.early:
             young = self.written < self.uncounted[self.sources] + self.settings.min_length
             self.early = bool(young.any())
@@ -139,12 +140,30 @@ class BeamPolicy:
         self.written += 1
         if self.stop is not None:
             self._apply_stop()
-        over = full | (self.number_found[self.sources] >= wide)
+        over = full | self._is_over(wide)
         # Only here can all beams of a source have ended.
         if self.stop is not None or tokens.shape[1] < (1 + len(self.ends)) * wide:
             over |= (self.totals == NEVER).all(1).cpu().numpy()
         ended = self.sources[over].tolist()
         return *self._shrink(rows, ~over), ended
+
+    def _is_over(self, wide: int) -> np.ndarray:
+        """Tell for each live source whether it has its answers: as many as beams.
+
+        Without early_stopping the best live beam must also rank below all of them, as the answer
+        that it is now.
+        """
+        over = self.number_found[self.sources] >= wide
+        if self.settings.early_stopping or not over.any():
+            return over
+        lengths = self.written - self.uncounted[self.sources]
+        live = to_floats(self.totals[:, 0])
+        for place in np.flatnonzero(over).tolist():
+            found = self.found[int(self.sources[place])]
+            scores = sorted((one.score for one in found), reverse=True)
+            best = live[place] / float(lengths[place]) ** self.settings.length_penalty
+            over[place] = best <= scores[wide - 1]
+        return over
 
     def _shrink(self, rows: Tensor, keep: np.ndarray) -> tuple[Tensor, Tensor]:
         """Go on with the sources to `keep`; `rows` holds the state's row of each live beam."""
@@ -259,11 +278,15 @@ class BeamPolicy:
         self.on_event(SearchStep(self.number, sources, parent, token, total, fate))
 
     def answer(self, source: int) -> list[Hypothesis]:
-        """Return the n best answers, best first; finished ones come before cut ones."""
+        """Return the n best answers, best first.
+
+        Finished ones come before cut ones, unless early_stopping is off.
+        """
         return self._ranked(source)[: self.settings.n_best]
 
     def _ranked(self, source: int) -> list[Hypothesis]:
-        return sorted(self.found[source], key=lambda one: (not one.finished, -one.score))
+        apart = self.settings.early_stopping
+        return sorted(self.found[source], key=lambda one: (apart and not one.finished, -one.score))
 
 
 def common_prefix(several: Sequence[list[int]]) -> list[int]:

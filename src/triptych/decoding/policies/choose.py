@@ -74,6 +74,13 @@ class LogitsView:
             column = token % self.columns
             self.peaks[:, column] = self._blocks(self.logits)[:, :, column].amax(1).float()
 
+    def suppress(self, tokens: Sequence[int] | None) -> None:
+        """Forbid `tokens` in all rows."""
+        everywhere = torch.ones(1, dtype=torch.bool, device=self.logits.device)
+        for token in tokens or ():
+            if token < self.vocabulary:
+                self.forbid(token, everywhere)
+
     def forbid_each(self, rows: Tensor, tokens: Tensor, ends: int = 1) -> None:
         """Forbid tokens (n,), each in its row of `rows` (n,); the norms do not change.
 

@@ -98,6 +98,7 @@ class SamplingPolicy:
             LogitsView(logits, settings.scores and own is None),
             self.written[self.alive],
         )
+        view.suppress(settings.suppress_tokens)
         if self.early:
             young = places < self.least[self.alive]
             self.early = bool(young.any())
