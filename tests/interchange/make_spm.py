@@ -25,8 +25,9 @@ GERMAN = (
     "die Katze und der Hund saßen",
 )  # fmt: skip
 # what characters become, as SentencePiece's own rules: spaces, full width, an accent that joins
-RULES = [("\t", " "), ("\n", " "), ("\r", " "), ("\u00a0", " "), ("\u3000", " "), ("ﬁ", "fi"),
-         ("Ａ", "A"), ("Ｂ", "B"), ("Ｃ", "C"), ("o\u0308", "ö"), ("½", "1/2"), ("\u200b", "")]  # fmt: skip
+SPACES = ("\t", "\n", "\r", "\u00a0", "\u3000")
+OTHERS = (("ﬁ", "fi"), ("Ａ", "A"), ("Ｂ", "B"), ("Ｃ", "C"), ("o\u0308", "ö"), ("½", "1/2"))
+RULES = [*((one, " ") for one in SPACES), *OTHERS, ("\u200b", "")]
 
 
 def train(texts: tuple[str, ...], name: str, **settings: object) -> None:

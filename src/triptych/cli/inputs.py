@@ -89,6 +89,18 @@ def refuse_to(predictor: Predictor) -> None:
     examples.refuse_to(predictor.task)
 
 
+def spoken(predictor: Predictor, language: str | None) -> dict[str, str]:
+    """Return the input that --from gives. Raise UsageError where it would have no effect."""
+    if language is None:
+        return {}
+    if not predictor.tokenizers.source.marks_sources:
+        raise UsageError(
+            "--from names the language of a text for a model that reads several; this run does "
+            "not ask for it. Leave it out."
+        )
+    return {"source_language": language}
+
+
 def refuse_words(predictor: Predictor) -> None:
     """Raise UsageError where --words would have no effect."""
     if not predictor.task.spec.reads_words:

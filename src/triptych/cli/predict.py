@@ -19,6 +19,7 @@ from .inputs import (
     read_passage,
     refuse_to,
     refuse_words,
+    spoken,
     with_all_details,
 )
 from .notes import BLANK_TO_THE_END, ENDED, report_empty, some, tell_empty, tell_place
@@ -46,6 +47,7 @@ def predict(
     /,
     *text: str,
     to: str | None = None,
+    source_language: Annotated[str | None, Parameter(name="--from")] = None,
     passage: str | None = None,
     words: bool = False,
     jsonl: bool = False,
@@ -67,6 +69,8 @@ def predict(
         One or several texts.
     to
         Target language; needed if the run has several and its recipe has no task.default_target.
+    source_language
+        Language of the texts, for an imported model that reads several.
     passage
         For a run that answers questions: a file or a text in which the answer is found.
     words
@@ -93,7 +97,11 @@ def predict(
     inside = read_passage(passage)
     if inside is not None and predictor.task.input == "passage":  # The passage is the input itself.
         text, inside = (*text, inside), None
-    fixed = {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
+    fixed = {
+        **({} if inside is None else {"passage": inside}),
+        **spoken(predictor, source_language),
+        **prompting.fixed(predictor),
+    }
     shots = prompting.shots(predictor)
     blank = bool(text) and predictor.task.spec.empty
     failed, counting = 0, count_inputs(text, "texts")
@@ -154,6 +162,7 @@ def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
     predictor = load_run(run, options.get("precision", "float32"), options.get("draft"))
     report_unsampled(changes, predictor.settings(**changes))
     fixed = options.get("prompting", NOTHING).fixed(predictor)
+    fixed |= spoken(predictor, options.get("source_language"))
     unread: list[int] = []
     pieces, ended = (
         predictor.stream(

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from ..errors import UsageError
 from ..messages import Message, message
 from .console import Counting, is_terminal, put_bytes, talk
+from .inputs import spoken
 from .language import help_text
 from .predict import (
     Overrides,
@@ -100,6 +101,7 @@ def translate(
     /,
     *text: str,
     to: str | None = None,
+    source_language: Annotated[str | None, Parameter(name="--from")] = None,
     jsonl: bool = False,
     truncate: int | None = None,
     draft: str | None = None,
@@ -117,6 +119,8 @@ def translate(
         One or several texts.
     to
         Target language; needed if the run has several and its recipe has no task.default_target.
+    source_language
+        Language of the texts, for an imported model that reads several.
     jsonl
         Print one JSON object per text: the answer, its score, the number of tokens not read.
     truncate
@@ -131,6 +135,7 @@ def translate(
     check_truncate(truncate)
     options: dict[str, Any] = {
         "to": to,
+        "source_language": source_language,
         "truncate": truncate,
         "draft": draft,
         "precision": precision,
@@ -155,6 +160,7 @@ def translate(
         file.line_width,
         truncate,
         file.format_,
+        source_language,
         **decoding_changes(overrides),
     )
 
@@ -191,6 +197,7 @@ def translate_subtitles(
     line_width: int | None = None,
     truncate: int | None = None,
     kind: SubtitleKind | None = None,
+    source_language: str | None = None,
     **decoding: object,
 ) -> int:
     """Write the translation to stdout, and to stderr what could not be kept or translated.
@@ -211,9 +218,8 @@ def translate_subtitles(
             )
         )
     parts = [unit for number, cue in enumerate(subtitles.cues) for unit in units(cue, number)]
-    texts, problems, unseen = _answers(
-        predictor, parts, [cue.place for cue in subtitles.cues], to, truncate, decoding
-    )
+    places, fixed = [cue.place for cue in subtitles.cues], spoken(predictor, source_language)
+    texts, problems, unseen = _answers(predictor, parts, places, to, truncate, decoding, fixed)
     result = translated(subtitles, parts, texts, line_width)
     put_bytes(result.to_bytes(kind))
     names = [cue.number.strip() if cue.number else cue.place for cue in subtitles.cues]
@@ -246,24 +252,27 @@ def _answers(
     to: str | None,
     truncate: int | None,
     decoding: dict[str, object],
+    fixed: dict[str, str],
 ) -> tuple[list[str | None], list[str], list[int]]:
-    """Translate every unit.
+    """Translate every unit. fixed: inputs that are the same for all.
 
     Returns:
         A text for each unit, None where it has no letter or could not be translated; the problems;
         and the places of the cues that were not read whole.
     """
-    spoken = [place for place, unit in enumerate(parts) if unit.has_words]
+    worded = [place for place, unit in enumerate(parts) if unit.has_words]
+    name = predictor.task.input
     examples = [
-        predictor.example(parts[place].text, places[parts[place].cue], to) for place in spoken
+        predictor.example({name: parts[place].text, **fixed}, places[parts[place].cue], to)
+        for place in worded
     ]
     problems: dict[int, str] = {}
     texts: list[str | None] = [None] * len(parts)
     unseen = []
     settings = predictor.settings(**decoding)
-    with Counting(len(spoken), message("subtitles")) as counting:
+    with Counting(len(worded), message("subtitles")) as counting:
         answers = list(predictor.answer(examples, settings, truncate, problems, done=counting.add))
-    for number, (place, prediction) in enumerate(zip(spoken, answers, strict=True)):
+    for number, (place, prediction) in enumerate(zip(worded, answers, strict=True)):
         if number in problems:
             continue
         if not prediction.text.strip():

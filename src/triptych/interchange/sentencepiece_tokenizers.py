@@ -222,9 +222,13 @@ def _splitter(pieces: list[Piece]) -> Step | None:
     """Return the step that cuts a text at its spaces, unless a piece holds a space within."""
     if any(SPACE in one.text[1:] for one in pieces if one.kind != Kind.UNUSED):
         return None
-    known: Step = {"type": "Metaspace", "prepend_scheme": "never"}
-    others: Any = {"replacement": SPACE, "split": True}
-    return {**known, **others}
+    step: Any = {
+        "type": "Metaspace",
+        "replacement": SPACE,
+        "prepend_scheme": "never",
+        "split": True,
+    }
+    return step
 
 
 def _decoders(begins_with_space: bool, has_bytes: bool) -> list[Any]:

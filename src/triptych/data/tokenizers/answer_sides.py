@@ -40,8 +40,7 @@ class Sides:
         wanted = language or self.language
         if wanted is None:
             raise UsageError(
-                "This model reads several languages; give that of the text as source_language: "
-                "{names}.",
+                "This model reads several languages; name that of the text with --from: {names}.",
                 names=", ".join(self.languages),
             )
         token = self._token(wanted, "source language")

@@ -213,6 +213,10 @@ class ImportedTokenizer(Tokenizer):
         other._ends = tuple(dict.fromkeys((*self._ends, *ends)))
         return other
 
+    @property
+    def marks_sources(self) -> bool:
+        return self.sides is not None and LANGUAGE in (*self.sides.before, *self.sides.after)
+
     def _id(self, token: str) -> int:
         number = self._backend.token_to_id(token)
         if number is None:

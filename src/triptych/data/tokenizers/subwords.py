@@ -117,6 +117,11 @@ class Tokenizer:
         return False
 
     @property
+    def marks_sources(self) -> bool:
+        """Tell whether `source_of` marks the language of a source."""
+        return False
+
+    @property
     def between(self) -> list[int]:
         """Return the tokens between the two texts of an input."""
         return [self.end_id]
