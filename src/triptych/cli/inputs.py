@@ -95,8 +95,10 @@ def spoken(predictor: Predictor, language: str | None) -> dict[str, str]:
         return {}
     if not predictor.tokenizers.source.marks_sources:
         raise UsageError(
-            "--from names the language of a text for a model that reads several; this run does "
-            "not ask for it. Leave it out."
+            message(
+                "--from names the language of a text for a model that reads several; this run "
+                "does not ask for it. Leave it out."
+            )
         )
     return {"source_language": language}
 

@@ -119,6 +119,8 @@ def _refusals(config: RunConfig) -> list[str]:
     if not isinstance(config.model, ModelConfig):
         return ["it is a recurrent network"]
     problems = ctranslate2_writer.refusals(config.model)
+    if len(config.tokenizers) > 1 and config.model.source_vocabulary_size is None:
+        problems.append("its two tokenizers number the tokens of one vocabulary")
     if config.task not in FROM_TEXT:
         problems.append(f"its task is {config.task}, but {', '.join(FROM_TEXT)} are written")
     return problems
