@@ -90,24 +90,17 @@ def predict(
     predictor = load_run(run, precision, draft)
     settings = predictor.settings(**(changes := decoding_changes(overrides)))
     report_unsampled(changes, settings)
-    if to is not None:
-        refuse_to(predictor)
-    if words:
-        refuse_words(predictor)
+    _refuse_idle(predictor, to, words)
     inside = read_passage(passage)
     if inside is not None and predictor.task.input == "passage":  # The passage is the input itself.
         text, inside = (*text, inside), None
-    fixed = {
-        **({} if inside is None else {"passage": inside}),
-        **spoken(predictor, source_language),
-        **prompting.fixed(predictor),
-    }
+    fixed = {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
+    fixed |= spoken(predictor, source_language)
     shots = prompting.shots(predictor)
     blank = bool(text) and predictor.task.spec.empty
     failed, counting = 0, count_inputs(text, "texts")
     for first, block in _blocks(text):
-        name = "text " if text else "stdin:"
-        places = [f"{name}{first + place}" for place in range(len(block))]
+        places = [f"{'text ' if text else 'stdin:'}{first + n}" for n in range(len(block))]
         problems: dict[int, str] = {}
         examples = examples_of(block, predictor, places, to, fixed, words, problems, blank)
         asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
@@ -122,6 +115,14 @@ def predict(
         failed += len(problems)
     report_drafts(predictor)
     return int(failed > 0)
+
+
+def _refuse_idle(predictor: Predictor, to: str | None, words: bool) -> None:
+    """Raise UsageError where --to or --words would have no effect."""
+    if to is not None:
+        refuse_to(predictor)
+    if words:
+        refuse_words(predictor)
 
 
 def check_truncate(truncate: int | None) -> None:

@@ -152,9 +152,8 @@ def translate(
     # Errors in the file are raised before a model is loaded.
     subtitles = read_subtitles(file.srt, file.encoding)
     _warn_of_rolling(file.srt, subtitles)
-    predictor = load_run(run, precision, draft)
     return translate_subtitles(
-        predictor,
+        load_run(run, precision, draft),
         subtitles,
         to,
         file.line_width,

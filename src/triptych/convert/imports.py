@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data.tokenizers.answer_sides import Sides
 from ..data.tokenizers.imported import ImportedTokenizer
 from ..data.tokenizers.scored_pieces import tokenizer_json
 from ..data.tokenizers.sides import Tokenizers
@@ -25,7 +26,6 @@ from ..interchange.sentence_transformers import read_pooling
 from ..model.config import ModelConfig
 from ..model.dials import UNSET
 from ..presets import PRESETS, parameter_count
-from ..presets.estimate import size_of
 from ..recipe.schema import ModelTable, Recipe
 from ..runs.run import Run, RunConfig
 from ..runs.sizes import refuse_unlike
@@ -34,6 +34,7 @@ from ..tasks.specs import SPECS, build_task
 from ..tasks.task import Task
 from . import hub
 from .answers import numbers_of, rewriting, sides_of
+from .cards import card_of_import
 from .generation import decoding_of
 from .heads import OWN, TASKS, Use, own_use, use_of
 from .published_chat import NEXT_TOKENS, use_of_decoder
@@ -110,22 +111,17 @@ def import_folder(
     tensors, certificate = found.names.to_ours(found.tensors, wanted, str(found.path))
     tensors |= _held(use, tensors, str(found.path))
     certificate.source, certificate.model_type = place, found.kind
-    certificate.files = found.files
     certificate.quantised = dict(found.quantised)
-    certificate.notes = found.notes
+    certificate.files, certificate.notes = found.files, found.notes
     if not allow_nonfinite:
         found.names.refuse_nonfinite(tensors, str(found.path))
     with whole_folder(out) as aside:
         run = Run.create(aside)
-        for side, file in found.tokenizers.files().items():
-            one = found.tokenizers.target if side == "target" else found.tokenizers.source
-            run.write_text(file, one.to_json())
-        keep_files(found.path, found.kept, run.path)
+        _write_tokenizers(run, found)
         run.write_labels(use.labels)
         run.write_recipe(_recipe(found.kind, found.config, chosen, name))
-        kept = {"kept": list(found.kept)} if found.kept else {}
-        run.write_json(IMPORT, {**certificate.to_json(), **found.metadata, **kept})
-        run.write_card(_card_of_import(certificate, found.config, use.task, found.path, name))
+        run.write_json(IMPORT, {**certificate.to_json(), **found.metadata})
+        run.write_card(card_of_import(certificate, found.config, use.task, found.path, name))
         run.write_model(tensors)
         run.write_config(
             RunConfig(
@@ -139,6 +135,13 @@ def import_folder(
             )
         )
     return certificate
+
+
+def _write_tokenizers(run: Run, found: Import) -> None:
+    for side, file in found.tokenizers.files().items():
+        one = found.tokenizers.target if side == "target" else found.tokenizers.source
+        run.write_text(file, one.to_json())
+    keep_files(found.path, found.kept, run.path)
 
 
 def _held(use: Use, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
@@ -201,8 +204,7 @@ def _from_published(
     own = own_use(values, where[0])
     if own is not None and task not in (None, own.task):
         own = None
-    decoding, notes, second = DecodingSettings(), list(folder.notes), folder.target_tokenizer
-    target: ImportedTokenizer | None = None
+    decoding, notes = DecodingSettings(), list(folder.notes)
     if family.architecture == "decoder":
         _refuse_head(values, path)
         tokenizer = ImportedTokenizer.take_writer(
@@ -213,15 +215,10 @@ def _from_published(
         use, tokenizer = use_of_decoder(
             path, folder.tokenizer_config, tokenizer, task, own or plain
         )
+        both = Tokenizers(tokenizer, tokenizer)
     elif family.architecture == "encoder-decoder":
         published, sides = family.classes[0], sides_of(folder)
-        ends = numbers_of(folder, folder.bounds()[1], "eos_token_id")
-        tokenizer, *others = (
-            ImportedTokenizer.take_sides(one, where[1], config.vocabulary_size, ends, sides)
-            for one in (folder.tokenizer, second)
-            if one is not None
-        )
-        target = next(iter(others), None)
+        both = _both_sides(folder, where[1], config.vocabulary_size, sides)
         use = own or rewriting(task or family.task or "", sides, config)
         decoding, unread = decoding_of(folder, sides)
         notes += unread
@@ -230,6 +227,7 @@ def _from_published(
         tokenizer = ImportedTokenizer.take(
             folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config
         )
+        both = Tokenizers(tokenizer, tokenizer)
         fitting = published if trained is None else family.class_of(SPECS[trained].head)
         config = (fitting or published).configured(config)
         use = own or _use(family, published, folder, config, tensors)
@@ -238,21 +236,40 @@ def _from_published(
         kind=kind,
         use=use,
         config=config,
-        tokenizers=Tokenizers(tokenizer, target or tokenizer),
+        tokenizers=both,
         decoding=decoding,
         notes=notes,
         kept=folder.kept,
         tensors=tensors,
         names=family.name_map(published, config, tensors),
         files=files,
-        metadata={
-            "config": {key: value for key, value in values.items() if key != OWN},
-            "tokenizer_config": folder.tokenizer_config,
-            "generation_config": folder.generation_config,
-            **({OWN: values[OWN]} if OWN in values else {}),
-        },
+        metadata=_metadata(folder),
         quantised=folder.quantised,
     )
+
+
+def _both_sides(folder: huggingface.Folder, where: str, rows: int, sides: Sides) -> Tokenizers:
+    """Return the tokenizers of an encoder-decoder, of which most have one."""
+    ends = numbers_of(folder, folder.bounds()[1], "eos_token_id")
+    source = ImportedTokenizer.take_sides(folder.tokenizer, where, rows, ends, sides)
+    if folder.target_tokenizer is None:
+        return Tokenizers(source, source)
+    return Tokenizers(
+        source,
+        ImportedTokenizer.take_sides(folder.target_tokenizer, where, rows, ends, sides),
+    )
+
+
+def _metadata(folder: huggingface.Folder) -> dict[str, object]:
+    """Return what import.json keeps of a folder's files, for an export."""
+    values = folder.config
+    return {
+        "config": {key: value for key, value in values.items() if key != OWN},
+        "tokenizer_config": folder.tokenizer_config,
+        "generation_config": folder.generation_config,
+        **({"kept": list(folder.kept)} if folder.kept else {}),
+        **({OWN: values[OWN]} if OWN in values else {}),
+    }
 
 
 def _refuse_head(values: Mapping[str, object], path: Path) -> None:
@@ -363,47 +380,3 @@ def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
         model=ModelTable(preset=preset, dials=changed),
     )
     return f"# Imported, not trained here: import.json says from where.\n\n{recipe.to_toml()}"
-
-
-def _card_of_import(
-    certificate: Certificate, config: ModelConfig, task: str, path: Path, name: str
-) -> str:
-    licence = _licence(path)
-    lines = [f"- {line}" for line in certificate.lines()]
-    return "\n".join(
-        [
-            "---",
-            "library_name: triptych",
-            f"tags: [triptych, {task}, imported]",
-            *([f"license: {licence}"] if licence else []),
-            "---",
-            "",
-            f"# {name}",
-            "",
-            (
-                f"A model for {task} ({size_of(config)}), imported from {certificate.source}. "
-                "Triptych did not train it: see its source for its training data and its limits."
-            ),
-            "",
-            "## Load certificate",
-            "",
-            *lines,
-            "",
-            f"Licence: {licence or 'the source names none'}.",
-            "",
-        ]
-    )
-
-
-def _licence(path: Path) -> str | None:
-    """Return the licence that the header of the source's README.md names."""
-    try:
-        lines = (path / "README.md").read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return None
-    if not lines or lines[0].strip() != "---":
-        return None
-    header = lines[1 : lines.index("---", 1)] if "---" in lines[1:] else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in header if line.startswith("license:")), None
-    )
