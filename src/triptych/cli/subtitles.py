@@ -260,10 +260,12 @@ def _answers(
         and the places of the cues that were not read whole.
     """
     worded = [place for place, unit in enumerate(parts) if unit.has_words]
-    name = predictor.task.input
+    given = [parts[place].text for place in worded]
     examples = [
-        predictor.example({name: parts[place].text, **fixed}, places[parts[place].cue], to)
-        for place in worded
+        predictor.example(
+            {predictor.task.input: text, **fixed} if fixed else text, places[parts[place].cue], to
+        )
+        for place, text in zip(worded, given, strict=True)
     ]
     problems: dict[int, str] = {}
     texts: list[str | None] = [None] * len(parts)
