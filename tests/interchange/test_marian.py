@@ -34,6 +34,8 @@ def marian(path: Path, **generation: Any) -> Any:
               "bos_token_id": 0, "decoder_start_token_id": PAD}  # fmt: skip
     there = write(TOYS["marian"]._replace(values=values, scale=0.5), path)
     (path / "tokenizer.json").unlink()
+    there.final_logits_bias[0, PAD] = 30.0  # the likeliest token, which must not be written
+    there.save_pretrained(path)
     for name in KEPT:
         (path / name).write_bytes((FILES / name).read_bytes())
     (path / "tokenizer_config.json").write_text('{"source_lang": "en", "target_lang": "de"}')
@@ -50,12 +52,27 @@ def configure(there: Any, path: Path, **generation: Any) -> None:
 
 def answered(there: Any, ids: list[int]) -> list[int]:
     """Return the tokens that their model writes by its settings, without begin and end."""
-    given = torch.tensor([ids])
-    out = there.generate(given, attention_mask=torch.ones_like(given))[0].tolist()
-    config = there.generation_config
-    out = out[1 + (config.forced_bos_token_id is not None) :]
-    end = config.eos_token_id
-    return out[: out.index(end)] if end in out else out
+    return ranked(there, ids)[0][1]
+
+
+def ranked(there: Any, ids: list[int]) -> list[tuple[float, list[int]]]:
+    """Return the score and tokens of all answers of their beams, best first."""
+    given, config = torch.tensor([ids]), there.generation_config
+    beams = config.num_beams or 1
+    found = there.generate(
+        given,
+        attention_mask=torch.ones_like(given),
+        num_return_sequences=beams,
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
+    scores = found.sequences_scores.tolist() if beams > 1 else [0.0]
+    first = 1 + (config.forced_bos_token_id is not None)
+    answers: list[tuple[float, list[int]]] = []
+    for score, out in zip(scores, found.sequences[:, first:].tolist(), strict=True):
+        ends = out.index(config.eos_token_id) if config.eos_token_id in out else len(out)
+        answers.append((score, out[:ends]))
+    return answers
 
 
 def test_two_sides_have_the_numbers_of_one_vocabulary(tmp_path: Path) -> None:
@@ -154,7 +171,14 @@ BEAMS = {
         "early_stopping": True,
     },
     "short": {"num_beams": 4, "length_penalty": 0.6, "max_new_tokens": 9},
-    "greedy": {"no_repeat_ngram_size": 2, "max_length": 14, "suppress_tokens": [3, 9]},
+    "greedy": {"no_repeat_ngram_size": 2, "max_length": 14, "suppress_tokens": [3, 186]},
+    "goes on after as many answers as beams": {
+        "num_beams": 3,
+        "length_penalty": 2.0,
+        "no_repeat_ngram_size": 2,
+        "min_length": 5,
+        "max_length": 19,
+    },
 }
 
 
@@ -164,7 +188,7 @@ def varied(there: Any, path: Path) -> None:
         for name, parameter in there.named_parameters():
             if "norm" in name:
                 parameter.copy_(0.2 * parameter if name.endswith("bias") else 1 + parameter)
-    there.final_logits_bias[0, there.config.eos_token_id] = 20.0
+    there.final_logits_bias[0, there.config.eos_token_id] = 6.0
     there.save_pretrained(path)
 
 
@@ -180,11 +204,17 @@ def test_settings_of_answers_come_with_a_folder(tmp_path: Path, name: str) -> No
     most = BEAMS[name].get("max_new_tokens", BEAMS[name].get("max_length", 0) - 1)
     apart = 0
     for text, one in zip(texts, predictor.predict(texts), strict=True):
-        wanted = answered(there, source.source_of(source.encode(text)))
-        if one.tokens != wanted:  # theirs may prefer an answer that is cut to one that ends
-            assert not one.cut and len(wanted) == most, text
+        best, *others = ranked(there, source.source_of(source.encode(text)))
+        ties = [tokens for score, tokens in (best, *others) if best[0] - score < 1e-4]
+        if one.tokens not in ties:  # theirs may prefer an answer that is cut to one that ends
+            assert not one.cut and len(best[1]) == most, text
             apart += 1
+        elif (there.generation_config.num_beams or 1) > 1:
+            assert one.score == pytest.approx(best[0], abs=1e-4)
     assert apart <= 1
+    if name == "goes on after as many answers as beams":
+        others = predictor.predict(texts, early_stopping=True)
+        assert [one.tokens for one in others] != [one.tokens for one in predictor.predict(texts)]
 
 
 def test_what_no_file_says_stays_and_what_is_not_read_is_named(tmp_path: Path) -> None:
