@@ -32,6 +32,7 @@ _BIG_BIRD = dataclasses.replace(
 _LONGFORMER = dataclasses.replace(
     _ROBERTA, max_positions=4098, attention_window=512, attention_globals="first"
 )
+_MPNET = dataclasses.replace(_ROBERTA, segments=0, relative_bias=True)
 _DEBERTA = dataclasses.replace(
     _BERT,
     positions="none",
@@ -129,6 +130,12 @@ FAMILIES: tuple[Published[ModelConfig], ...] = (
             "electra-base": _size(_BERT, BASE),
             "electra-large": _size(_BERT, LARGE),
         },
+    ),
+    Published(
+        family="MPNet",
+        paper="Song et al. 2020",
+        vocabulary=30_527,
+        sizes={"mpnet-base": _size(_MPNET, BASE)},
     ),
     Published(
         family="DeBERTa v3",
