@@ -195,7 +195,7 @@ def test_a_failed_import_leaves_nothing_and_can_be_repeated(
     (tmp_path / "empty").mkdir()
     out, before = tmp_path / place, sorted(tmp_path.rglob("*"))
     for name, problem in (
-        ("write_model", RunError("disk")),
+        ("write_mapped", RunError("disk")),
         ("write_config", KeyboardInterrupt()),
         ("write_card", PanicException()),
     ):

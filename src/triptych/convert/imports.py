@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,6 +27,7 @@ from ..model.config import ModelConfig
 from ..model.dials import UNSET
 from ..presets import PRESETS, parameter_count
 from ..recipe.schema import ModelTable, Recipe
+from ..runs.mapped import written_type
 from ..runs.run import Run, RunConfig
 from ..runs.sizes import refuse_unlike
 from ..runs.storage import whole_folder
@@ -67,6 +68,7 @@ class Import:
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
     notes: list[str] = field(default_factory=list)
     kept: tuple[str, ...] = ()  # files of the folder that an export gives back
+    drop: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
 def refuse_taken(out: Path) -> None:
@@ -108,13 +110,13 @@ def import_folder(
         found.metadata["hub"] = {"name": fetched.name, "revision": fetched.revision}
     chosen = build_task(use.task, use.options)
     wanted = shapes(found.config, chosen, use.labels)
-    tensors, certificate = found.names.to_ours(found.tensors, wanted, str(found.path))
+    tensors, certificate = found.names.to_ours(found.tensors, wanted, str(found.path), cast=False)
     tensors |= _held(use, tensors, str(found.path))
     certificate.source, certificate.model_type = place, found.kind
     certificate.quantised = dict(found.quantised)
     certificate.files, certificate.notes = found.files, found.notes
     if not allow_nonfinite:
-        found.names.refuse_nonfinite(tensors, str(found.path))
+        found.names.refuse_nonfinite(tensors, str(found.path), found.drop)
     with whole_folder(out) as aside:
         run = Run.create(aside)
         _write_tokenizers(run, found)
@@ -122,7 +124,7 @@ def import_folder(
         run.write_recipe(_recipe(found.kind, found.config, chosen, name))
         run.write_json(IMPORT, {**certificate.to_json(), **found.metadata})
         run.write_card(card_of_import(certificate, found.config, use.task, found.path, name))
-        run.write_model(tensors)
+        run.write_mapped(tensors, found.drop)
         run.write_config(
             RunConfig(
                 task=use.task,
@@ -153,7 +155,7 @@ def _held(use: Use, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tens
         if name not in tensors:
             raise RunError(f"{where}: {OWN}.held has {brief(repr(name))}, which the run has not.")
         try:
-            found[name] = torch.tensor(numbers, dtype=tensors[name].dtype)
+            found[name] = torch.tensor(numbers, dtype=written_type(tensors[name]))
         except (TypeError, ValueError, RuntimeError, OverflowError):
             raise RunError(f"{where}: {OWN}.held.{name} does not hold numbers.") from None
         if found[name].shape != tensors[name].shape:
@@ -245,6 +247,7 @@ def _from_published(
         files=files,
         metadata=_metadata(folder),
         quantised=folder.quantised,
+        drop=folder.drop,
     )
 
 

@@ -15,8 +15,9 @@ from ..decoding.drafts import Drafted, ModelDraft, NgramDraft
 from ..decoding.settings import DecodingSettings
 from ..errors import RunError, TriptychWarning, UsageError, shell_command
 from ..messages import message
-from ..model.build import build
+from ..model.build import build, without_draws
 from ..model.ops.onednn import prepack
+from ..runs.mapped import MappedFile
 from ..runs.run import WORDS_FOLDER, Run, RunConfig
 from ..runs.sizes import refuse_unlike
 from ..tasks.specs import build_task, known
@@ -72,10 +73,12 @@ def _loaded(run: Run, config: RunConfig, precision: Precision, device: Device) -
     labels, tokenizers = run.read_labels(), Tokenizers.load(run.path)
     refuse_unlike(config.model, where, [run.weights()])
     _warn_unfinished(run)
-    model = build(config.model, own_code.attention())
-    head = head_of(run, task, config, labels, tokenizers)
-    run.load_into(model, head)
-    model, head = _placed(model, head, precision, device)
+    with without_draws():
+        model = build(config.model, own_code.attention())
+        head = head_of(run, task, config, labels, tokenizers)
+    mapped = run.map_into(model, head)
+    model, head = _placed(model, head, precision, device, mapped)
+    mapped.drop()
     segmenter = (
         load(run.path / WORDS_FOLDER, precision, device=device)
         if labels.get("words", {}).get("rules") == "learned"
@@ -109,7 +112,7 @@ def _warn_unfinished(run: Run) -> None:
 
 
 def _placed(
-    model: nn.Module, head: nn.Module, precision: Precision, device: Device
+    model: nn.Module, head: nn.Module, precision: Precision, device: Device, mapped: MappedFile
 ) -> tuple[nn.Module, nn.Module]:
     """Return model and head ready to compute: without dropout, on their device, cast once."""
     chosen = choose_device(device, "device")
@@ -118,7 +121,7 @@ def _placed(
     model.precision = kind  # type: ignore[assignment]
     if kind != torch.float32:  # once, not at every product
         model, head = model.to(kind), head.to(kind)
-    prepack(model, kind)
+    prepack(model, kind, mapped.drop)
     return model, head
 
 

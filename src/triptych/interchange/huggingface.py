@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunError, brief
-from ..runs.storage import fingerprint, parsed, read_tensors, write_file, write_tensors, writing
+from ..runs.mapped import MappedFile, map_tensors
+from ..runs.storage import fingerprint, parsed, write_file, write_tensors, writing
 from . import tokenizer_sources
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Folder:
     target_tokenizer: str | None = field(default=None, repr=False)  # of a Marian
     notes: Sequence[str] = ()
     kept: tuple[str, ...] = ()
+    mapped: list[MappedFile] = field(default_factory=list, repr=False)
 
     @property
     def kind(self) -> str:
@@ -77,10 +79,14 @@ class Folder:
         return self.generation_config.get("bos_token_id") if begin is None else begin, end
 
     def read_weights(self) -> tuple[dict[str, Tensor], dict[str, dict[str, int | str]]]:
-        """Read all tensors, of all shards, and the size and SHA-256 of each file."""
+        """Map all tensors, of all shards, and read the size and SHA-256 of each file.
+
+        `drop` gives the memory of what is read of them back.
+        """
         tensors: dict[str, Tensor] = {} if self.reader is None else self.reader()
         for path in self.weights if self.reader is None else ():
-            tensors |= read_tensors(path)
+            self.mapped.append(map_tensors(path))
+            tensors |= self.mapped[-1].tensors
         problems = [
             f"'{name}' is missing in {place}"
             for name, place in self.places.items()
@@ -92,6 +98,11 @@ class Folder:
                 "whole folder."
             )
         return tensors, {path.name: fingerprint(path) for path in self.weights}
+
+    def drop(self) -> None:
+        """Give the memory back of what was read of the weights; it is read again when needed."""
+        for one in self.mapped:
+            one.drop()
 
 
 def is_folder(path: str | Path) -> bool:

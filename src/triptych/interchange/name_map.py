@@ -6,11 +6,12 @@ listed at once. Imports torch only to handle tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
+from ..runs.mapped import pieces
 from .rules import (
     PLACEHOLDER,
     Ignore,
@@ -105,12 +106,23 @@ class NameMap:
                 )
 
     def to_ours(
-        self, tensors: Mapping[str, Tensor], wanted: Mapping[str, Shape], source: str = "The source"
+        self,
+        tensors: Mapping[str, Tensor],
+        wanted: Mapping[str, Shape],
+        source: str = "The source",
+        cast: bool = True,
     ) -> tuple[dict[str, Tensor], Certificate]:
-        """Return their tensors under our names in float32, and the certificate.
+        """Return their tensors under our names, and the certificate.
 
-        wanted: the name and shape of each of ours. Raises RunError listing everything missing,
-        unexpected, of a wrong shape or not of floating point.
+        Args:
+            tensors: Theirs by name.
+            wanted: The name and shape of each of ours.
+            source: What they are of, for messages.
+            cast: Return them in float32. Otherwise they keep their types and are views of theirs,
+                which take no memory.
+
+        Raises:
+            RunError: Listing all that is missing, unexpected, or of a wrong shape or type.
         """
         import torch
 
@@ -132,22 +144,16 @@ class NameMap:
                 problems.append(f"'{name}' has no place in this model")
                 continue
             met.update(parts)
-            shape = their_shape(rule, [wanted[part] for part in parts])
-            if tuple(tensor.shape) != shape:
-                problems.append(f"'{name}' has shape {tuple(tensor.shape)} instead of {shape}")
-            elif not tensor.is_floating_point():
-                problems.append(f"'{name}' is {_kind(tensor)}; expected a floating-point tensor")
-            else:
-                if tensor.dtype != torch.float32:
-                    certificate.casts[name] = _kind(tensor)
-                certificate.mapped += 1
-                ours |= dict(
-                    zip(
-                        parts,
-                        taken_apart(rule, tensor.float(), [wanted[part] for part in parts]),
-                        strict=True,
-                    )
-                )
+            shapes = [wanted[part] for part in parts]
+            problem = _misfit(name, tensor, their_shape(rule, shapes))
+            if problem is not None:
+                problems.append(problem)
+                continue
+            if tensor.dtype != torch.float32:
+                certificate.casts[name] = _kind(tensor)
+            certificate.mapped += 1
+            held = taken_apart(rule, tensor.float() if cast else tensor, shapes, cast)
+            ours |= dict(zip(parts, held, strict=True))
         constants = self._constants(wanted, met)
         met |= constants.keys()
         problems += [
@@ -155,10 +161,8 @@ class NameMap:
             for name in dict.fromkeys(self.their_name(one) for one in wanted if one not in met)
         ]
         _refuse(problems, f"{source} does not fit")
-        certificate.filled, certificate.parameters = (
-            len(ours),
-            sum(tensor.numel() for tensor in ours.values()),
-        )
+        certificate.filled = len(ours)
+        certificate.parameters = sum(tensor.numel() for tensor in ours.values())
         ours |= constants
         return {name: ours[name] for name in wanted}, certificate
 
@@ -197,16 +201,20 @@ class NameMap:
         _refuse(problems, f"{source} cannot be written for another library")
         return theirs
 
-    def refuse_nonfinite(self, tensors: Mapping[str, Tensor], source: str) -> None:
-        """Raise RunError naming our tensors with NaN or infinity, which spoil every answer."""
-        import torch
+    def refuse_nonfinite(
+        self, tensors: Mapping[str, Tensor], source: str, after: Callable[[], None] = lambda: None
+    ) -> None:
+        """Raise RunError naming our tensors with NaN or infinity, which spoil every answer.
 
+        `after` is called after each tensor.
+        """
         own = self.withheld(tensors)  # a threshold may be infinite
-        wrong = {
-            name: int((~torch.isfinite(one)).sum())
-            for name, one in tensors.items()
-            if name not in own and not torch.isfinite(one).all()
-        }
+        wrong: dict[str, int] = {}
+        for name, one in tensors.items():
+            if name not in own:
+                count = sum(map(_count_nonfinite, pieces(one)))
+                wrong |= {name: count} if count else {}
+                after()
         if wrong:
             shown = ", ".join(
                 f"{self.their_name(name)} ({count:,})" for name, count in list(wrong.items())[:3]
@@ -311,6 +319,26 @@ class NameMap:
             elif not _same(named[first], tensor):
                 problems.append(f"'{name}' differs from '{first}', but they should be tied")
         return named, problems
+
+
+def _misfit(name: str, tensor: Tensor, shape: Shape) -> str | None:
+    """Return why a tensor of theirs cannot be read, or None."""
+    if tuple(tensor.shape) != shape:
+        return f"'{name}' has shape {tuple(tensor.shape)} instead of {shape}"
+    if not tensor.is_floating_point():
+        return f"'{name}' is {_kind(tensor)}; expected a floating-point tensor"
+    return None
+
+
+def _count_nonfinite(piece: Tensor) -> int:
+    """Count numbers that are NaN or infinite in float32."""
+    import torch
+
+    numbers = piece.float()
+    # a finite sum has only finite parts, and takes a quarter of the time
+    if numbers.sum().isfinite():
+        return 0
+    return int((~torch.isfinite(numbers)).sum())
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -167,7 +167,10 @@ def their_shape(rule: Rename | Split, shapes: Sequence[Shape]) -> Shape:
     return (1, *whole) if rule.leading_axis else tuple(whole)
 
 
-def taken_apart(rule: Rename | Split, tensor: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:
+def taken_apart(
+    rule: Rename | Split, tensor: Tensor, shapes: Sequence[Shape], laid_out: bool = True
+) -> list[Tensor]:
+    """Return our tensors of one of theirs, or views of it unless they are to be laid out."""
     if rule.leading_axis:
         tensor = tensor[0]
     if rule.transpose:
@@ -177,11 +180,10 @@ def taken_apart(rule: Rename | Split, tensor: Tensor, shapes: Sequence[Shape]) -
     if rule.heads_of:
         tensor = _by_head(tensor, rule.heads_of, (-1, len(shapes)))
     if len(shapes) == 1:
-        return [tensor.contiguous()]
-    return [
-        part.contiguous()
-        for part in tensor.split([shape[rule.axis] for shape in shapes], rule.axis)
-    ]
+        parts: Sequence[Tensor] = (tensor,)
+    else:
+        parts = tensor.split([shape[rule.axis] for shape in shapes], rule.axis)
+    return [part.contiguous() if laid_out else part for part in parts]
 
 
 def put_together(rule: Rename | Split, parts: Sequence[Tensor]) -> Tensor:

@@ -229,4 +229,7 @@ class Attention(nn.Module):
     def prepack(self) -> None:
         """Prepack the joined projection of self-attention for decoding on a CPU."""
         if not self.has_memory:
-            self.prepacked_self = prepack_joined((self.query, self.key, self.value))
+            parts = (self.query, self.key, self.value)
+            self.prepacked_self = prepack_joined(parts)
+            for part in parts:
+                part.is_spare = self.prepacked_self is not None

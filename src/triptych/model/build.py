@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
 from .config import ModelConfig, RecurrentConfig
 
@@ -26,3 +28,28 @@ def build(
     from .transformer import Transformer
 
     return Transformer(config) if attention is None else Transformer(config, attention)
+
+
+@contextlib.contextmanager
+def without_draws() -> Generator[None]:
+    """Leave new weights as they are instead of drawing them, for a model that is to be loaded.
+
+    Memory that nothing writes to is not taken.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    init, drawn = torch.nn.init, torch.Tensor
+    draws = (init.normal_, init.uniform_, drawn.normal_, drawn.uniform_)
+
+    class Undrawn(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            given: dict[str, Any] = kwargs or {}
+            if func in draws:
+                return given["tensor"] if "tensor" in given else args[0]
+            return func(*args, **given)
+
+    with Undrawn():
+        yield

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .ops.onednn import ACTIVATIONS as PREPACKED
-from .ops.onednn import PrepackedLinear
+from .ops.onednn import LatePrepacked, PrepackedLinear
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
@@ -42,6 +42,7 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.inputs, self.outputs = inputs, outputs
         self.prepacked: PrepackedLinear | None = None
+        self.is_spare = False  # another prepacked product holds the same weight
 
     def matrix(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return W (outputs, inputs), in `dtype` if that is given."""
@@ -49,7 +50,8 @@ class Linear(nn.Module):
 
     def prepack(self) -> None:
         """Prepack the weight for decoding on a CPU."""
-        self.prepacked = PrepackedLinear(self.weight, self.bias)
+        kind = LatePrepacked if self.is_spare else PrepackedLinear
+        self.prepacked = kind(self.weight, self.bias)
 
     def forward(
         self, x: Tensor, activation: str | None = None, residual: Tensor | None = None

@@ -155,6 +155,8 @@ class Transformer(nn.Module):
         return states if self.output_scale is None else states * self.output_scale
 
     def prepack(self) -> None:
+        if self.output is not None:
+            self.output.is_spare = True
         weight, offset = self.output_projection()
         if weight.shape[0] < EXACT_LOGITS_MAX_VOCABULARY:
             weight, offset = weight.float(), None if offset is None else offset.float()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
 from .files import WAY_OUT
+from .mapped import ALIGNMENT, MappedFile
 from .storage import fingerprint, parsed, read_tensors, read_text
 
 if TYPE_CHECKING:
@@ -71,11 +72,24 @@ def weights_of(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
 
 
 def load_weights(
-    path: Path, tensors: dict[str, Tensor], model: nn.Module, head: nn.Module | None = None
+    path: Path,
+    tensors: dict[str, Tensor],
+    model: nn.Module,
+    head: nn.Module | None = None,
+    mapped: MappedFile | None = None,
 ) -> None:
     """Copy `tensors` (read from `path`) into the modules.
 
-    Raises RunError listing all mismatches at once.
+    Args:
+        path: The file, for messages.
+        tensors: Weights by public name.
+        model: Takes them.
+        head: Takes those under `head.`.
+        mapped: The file whose views are among the tensors: parameters become such a view where that
+            changes no result, so that they take memory only where they are read.
+
+    Raises:
+        RunError: Listing all mismatches at once.
     """
     import torch
 
@@ -91,6 +105,24 @@ def load_weights(
         raise RunError(
             f"{path} does not fit the model that config.json describes: {'; '.join(problems)}."
         )
+    parameters: dict[str, nn.Parameter] = {}
+    if mapped is not None:
+        parameters |= model.named_parameters()
+        if head is not None:
+            parameters |= {f"head.{name}": one for name, one in head.named_parameters()}
     with torch.no_grad():
         for name, tensor in wanted.items():
-            tensor.copy_(tensors[name])
+            if not _becomes_view(parameters.get(name), tensors[name]):
+                tensor.copy_(tensors[name])
+                if mapped is not None:
+                    mapped.drop()
+
+
+def _becomes_view(parameter: nn.Parameter | None, tensor: Tensor) -> bool:
+    """Let a parameter be `tensor` itself if kernels read both alike; tell whether that was done."""
+    if parameter is None or tensor.data_ptr() % ALIGNMENT or not tensor.is_contiguous():
+        return False
+    if (tensor.dtype, tensor.device) != (parameter.dtype, parameter.device):
+        return False
+    parameter.data = tensor
+    return True

@@ -33,6 +33,7 @@ from .files import (
     metrics_lines,
     model_config,
 )
+from .mapped import MappedFile, map_tensors, write_mapped
 from .named import located
 from .storage import (
     alone,
@@ -266,6 +267,10 @@ class Run:
         """Write model.safetensors: the model's parameters, and the head's under `head.`."""
         write_tensors(self.path / MODEL, tensors)
 
+    def write_mapped(self, tensors: Mapping[str, Tensor], after: Callable[[], None]) -> None:
+        """Write model.safetensors in float32, piece by piece. See `mapped.write_mapped`."""
+        write_mapped(self.path / MODEL, tensors, after)
+
     def has_model(self) -> bool:
         return (self.path / MODEL).is_file()
 
@@ -295,6 +300,18 @@ class Run:
 
         path = self.weights()
         load_weights(path, merged(read_tensors(path)), model, head)
+
+    def map_into(self, model: nn.Module, head: nn.Module | None = None) -> MappedFile:
+        """Load the run's weights as `load_into` does, as views of their file where that can be.
+
+        Until it is dropped, what was read of the file takes memory. No weight may be trained.
+        """
+        from ..model.lora import merged
+
+        path = self.weights()
+        mapped = map_tensors(path)
+        load_weights(path, merged(mapped.tensors), model, head, mapped)
+        return mapped
 
     # Checkpoints ----------------------------------------------------------------------------------
 

@@ -21,11 +21,28 @@ if TYPE_CHECKING:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file. Raise RunError where it is missing, cut off or damaged."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
+    with _reading(path):
         return load_file(path)
+
+
+@contextlib.contextmanager
+def opened_tensors(path: Path) -> Iterator[Any]:
+    """Open a safetensors file to read parts of it. Raise RunError as `read_tensors` does."""
+    from safetensors import safe_open
+
+    with _reading(path), safe_open(path, framework="pt") as held:
+        yield held
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn an error of reading a safetensors file into a sentence."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
     except FileNotFoundError:
         raise RunError(
             "{path} is missing. Copy the whole run folder, or train it again.", path=path

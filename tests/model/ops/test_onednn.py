@@ -9,7 +9,7 @@ from test_transformer import batch, make
 from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.model.linear import ACTIVATIONS, Linear
-from triptych.model.ops.onednn import can_prepack, prepack
+from triptych.model.ops.onednn import LatePrepacked, PrepackedLinear, can_prepack, prepack
 
 needs_packing = pytest.mark.skipif(
     not can_prepack(torch.float32), reason="this processor has no packed products"
@@ -61,6 +61,24 @@ def test_what_follows_a_product_is_the_same_in_one_pass(
         for one, other in zip(ours, theirs, strict=True):
             assert one.dtype == precision
             torch.testing.assert_close(one, other, atol=atol, rtol=rtol)
+
+
+@needs_packing
+def test_a_spare_layer_is_packed_when_it_is_used() -> None:
+    torch.manual_seed(0)
+    layer, spare = Linear(24, 40), Linear(24, 40)
+    torch.nn.init.normal_(layer.weight)
+    spare.load_state_dict(layer.state_dict())
+    spare.is_spare = True
+    x, residual = torch.randn(5, 24), torch.randn(5, 40)
+    with torch.no_grad():
+        for one in (layer, spare):
+            one.prepack()
+        assert type(spare.prepacked) is LatePrepacked and not hasattr(spare.prepacked, "weight")
+        assert torch.equal(layer(x, residual=residual), spare(x, residual=residual))
+        assert type(spare.prepacked) is PrepackedLinear
+        spare.prepack()
+        assert torch.equal(layer(x, "gelu"), spare(x, "gelu"))
 
 
 @needs_packing

@@ -8,7 +8,8 @@ prepacked again.
 from __future__ import annotations
 
 import platform
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,27 @@ class PrepackedLinear:
         return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
 
 
+class LatePrepacked(PrepackedLinear):
+    """Become a PrepackedLinear when it is first used: another one mostly stands for its weight."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.outputs, self.precision, self._given = weight.shape[0], weight.dtype, (weight, bias)
+
+    def __call__(self, x: Tensor, activation: str = "none", form: str = "") -> Tensor:
+        """Map as a PrepackedLinear."""
+        self._become()
+        return PrepackedLinear.__call__(self, x, activation, form)
+
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Add as a PrepackedLinear."""
+        self._become()
+        return PrepackedLinear.added(self, x, residual)
+
+    def _become(self) -> None:
+        vars(self).update(vars(PrepackedLinear(*self._given)))
+        cast(Any, self).__class__ = PrepackedLinear  # so that later calls cost nothing more
+
+
 def can_prepack(precision: torch.dtype) -> bool:
     """Tell whether this machine supports prepacked products in a precision."""
     if not torch.backends.mkldnn.is_available() or platform.machine() not in ("x86_64", "AMD64"):
@@ -64,8 +86,13 @@ def can_prepack(precision: torch.dtype) -> bool:
     )
 
 
-def prepack(model: nn.Module, precision: torch.dtype) -> bool:
-    """Prepack every product of `model`, or return False if that is not possible."""
+def prepack(
+    model: nn.Module, precision: torch.dtype, after: Callable[[], None] = lambda: None
+) -> bool:
+    """Prepack every product of `model`, or return False if that is not possible.
+
+    `after` is called after each module.
+    """
     weights = [parameter for parameter in model.parameters() if parameter.ndim == 2]
     if not can_prepack(precision) or any(
         weight.dtype != precision or weight.device.type != "cpu" for weight in weights
@@ -75,4 +102,5 @@ def prepack(model: nn.Module, precision: torch.dtype) -> bool:
         prepacked = getattr(module, "prepack", None)
         if prepacked is not None:
             prepacked()
+            after()
     return True
