@@ -107,6 +107,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", served.endpoint)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
     monkeypatch.setenv("HF_TOKEN", SECRET)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     yield served
@@ -167,7 +168,7 @@ def test_a_broken_transfer_goes_on(
 
 def test_what_has_come_is_not_fetched_again(hub: Hub, tmp_path: Path) -> None:
     hub.broken = True
-    with pytest.raises(RunError, match=r"model\.safetensors, cannot be fetched .*: import again"):
+    with pytest.raises(RunError, match=r"model\.safetensors, cannot be fetched .*: try again"):
         import_model(f"hf:{NAME}", tmp_path / "run")
     assert not (tmp_path / "run").exists()
     hub.broken = False
@@ -209,3 +210,12 @@ def test_without_the_package_it_says_how_to_get_it(
     monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
     with pytest.raises(UsageError, match=r"pip install 'triptych\[hub\]'"):
         import_model(f"hf:{NAME}", tmp_path / "run")
+
+
+def test_a_branch_is_found_offline_once_it_was_fetched(hub: Hub, tmp_path: Path) -> None:
+    import_model(f"hf:{NAME}", tmp_path / "run")
+    asked = len(hub.asked)
+    import_model(f"hf:{NAME}", tmp_path / "again", offline=True)
+    assert Run.open(tmp_path / "again").read_import()["hub"]["revision"] == COMMIT
+    import_model(f"hf:{NAME}@{COMMIT}", tmp_path / "third")  # a commit is asked for once
+    assert not [path for _, path, *_ in hub.asked[asked:] if path.startswith("/api/")]

@@ -10,22 +10,31 @@ goes on where it stopped, and after a failure only what is missing is fetched. `
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+from ..data.hub.repository import (
+    PREFIX,
+    Report,
+    Repository,
+    cached_folder,
+    fetched,
+    is_offline,
+    is_reference,
+    library,
+    listed,
+    sizes_in_words,
+)
 from ..errors import RunError, UsageError, brief
 
-PREFIX = "hf:"
+__all__ = ["PREFIX", "Fetched", "Report", "fetch", "is_reference", "pinned"]
+
 FORM = "hf:org/name, hf:org/name@REVISION or hf:org/name@REVISION:FILE.gguf"
 REFERENCE = re.compile(
     r"hf:(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?::(?P<file>.+\.gguf))?", re.ASCII
 )
-COMMIT = re.compile(r"[0-9a-f]{40}")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_model.safetensors"
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
@@ -35,7 +44,6 @@ NAMES = ("vocab.txt", "merges.txt", "README.md", "LICENSE")
 FOLDERS = ("1_Pooling", "2_Normalize", "additional_chat_templates")
 LARGEST_TEXT = 1 << 28  # bytes of a file that holds no weights
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-Report = Callable[[str], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +63,25 @@ class Fetched:
         return f"{PREFIX}{self.name}@{self.revision}{file}"
 
 
-def is_reference(source: str | Path) -> bool:
-    return str(source).startswith(PREFIX)
+def _named(source: str) -> tuple[Repository, str, str | None]:
+    """Return the model, the revision and the file that a name stands for."""
+    found = REFERENCE.fullmatch(source)
+    if found is None or ".." in source:
+        raise UsageError(
+            "{source} is not a model of the hub. Write {form}.", source=source, form=FORM
+        )
+    return Repository(found["name"], "model"), found["revision"] or "main", found["file"]
+
+
+def pinned(source: str) -> str:
+    """Return the name of a model with the commit that its revision is now.
+
+    Raises UsageError and RunError as `fetch`.
+    """
+    model, revision, file = _named(source)
+    library(model.kind)
+    commit = listed(model, revision).commit
+    return f"{PREFIX}{model.name}@{commit}" + (f":{file}" if file else "")
 
 
 def fetch(source: str, report: Report, offline: bool = False) -> Fetched:
@@ -72,106 +97,28 @@ def fetch(source: str, report: Report, offline: bool = False) -> Fetched:
         RunError: There is no such model, it holds nothing that can be read, or it cannot be
             fetched.
     """
-    found = REFERENCE.fullmatch(source)
-    if found is None or ".." in source:
-        raise UsageError(
-            "{source} is not a model of the hub. Write {form}.", source=source, form=FORM
-        )
-    name, revision, file = found["name"], found["revision"] or "main", found["file"]
-    _library()
-    if offline or _is_set("HF_HUB_OFFLINE"):
-        return _cached(name, revision, file)
-    return _fetched(name, revision, file, report)
+    model, revision, file = _named(source)
+    library(model.kind)
+    if offline or is_offline():
+        return _cached(model, revision, file)
+    listing = listed(model, revision)
+    chosen = _chosen(listing.sizes, model.name, file)
+    report(sizes_in_words(model, listing, chosen))
+    paths = fetched(model, listing, chosen)
+    return Fetched(path=_root(paths, file), name=model.name, revision=listing.commit)
 
 
-def _library() -> Any:
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise UsageError(
-            "Models of the hub need the package huggingface_hub: pip install 'triptych[hub]'."
-        ) from None
-    return huggingface_hub
-
-
-def _is_set(name: str) -> bool:
-    return os.environ.get(name, "").strip().upper() in ("1", "ON", "YES", "TRUE")
-
-
-def _places() -> dict[str, str | None]:
-    """Return the endpoint and the cache that the environment names now."""
-    return {
-        "endpoint": os.environ.get("HF_ENDPOINT") or None,
-        "cache_dir": os.environ.get("HF_HUB_CACHE") or None,
-    }
-
-
-def _fetched(name: str, revision: str, file: str | None, report: Report) -> Fetched:
-    library, places = _library(), _places()
-    try:
-        api = library.HfApi(endpoint=places["endpoint"])
-        about = api.model_info(name, revision=revision, files_metadata=True)
-    except Exception as problem:  # of the library, of its transport, or of a strange answer
-        raise _failure(problem, name, revision) from None
-    commit = str(about.sha)
-    if not COMMIT.fullmatch(commit):
-        raise RunError(
-            "The hub names {commit} as the commit of {name}, which is not one. Try again later.",
-            commit=brief(repr(commit), 60),
-            name=name,
-        )
-    sizes = {one.rfilename: one.size or 0 for one in about.siblings or ()}
-    chosen = _chosen(sizes, name, file)
-    total = sum(sizes[one] for one in chosen)
-    report(
-        f"{PREFIX}{name}@{commit}: {len(chosen)} files, {total / 1e6:,.1f} MB "
-        f"({', '.join(f'{one} {sizes[one] / 1e6:,.1f}' for one in _largest(chosen, sizes))})."
-    )
-    _refuse_full(total, name, library, places["cache_dir"])
-    paths: dict[str, Path] = {}
-    for one in chosen:
-        try:
-            paths[one] = Path(library.hf_hub_download(name, one, revision=commit, **places))
-        except Exception as problem:
-            raise _failure(problem, name, commit, one) from None
-        if sizes[one] and paths[one].stat().st_size != sizes[one]:
-            raise RunError(
-                "{file} of {name} has {held:,} bytes instead of {size:,}. Delete {path} and "
-                "import again.",
-                file=one,
-                name=name,
-                held=paths[one].stat().st_size,
-                size=sizes[one],
-                path=paths[one].resolve(),
-            )
-    return Fetched(path=_root(paths, file), name=name, revision=commit)
-
-
-def _cached(name: str, revision: str, file: str | None) -> Fetched:
+def _cached(model: Repository, revision: str, file: str | None) -> Fetched:
     """Return what an earlier fetch left in the cache."""
-    library, cache = _library(), _places()["cache_dir"]
-    try:
-        folder = Path(
-            library.snapshot_download(
-                name, revision=revision, cache_dir=cache, local_files_only=True
-            )
-        )
-    except Exception:
-        raise RunError(
-            "{name}@{revision} is not in the cache of the hub, and nothing is fetched while "
-            "offline. Import it once with a connection, without --offline and HF_HUB_OFFLINE.",
-            name=name,
-            revision=revision,
-        ) from None
+    folder = cached_folder(model, revision)
     path = folder / file if file else folder
     if not path.exists():
-        raise RunError(
+        raise model.error(
             "{file} of {name} is not in the cache of the hub, and nothing is fetched while "
-            "offline. Import it once with a connection.",
+            "offline. Fetch it once with a connection, without --offline and HF_HUB_OFFLINE.",
             file=file,
-            name=name,
         )
-    return Fetched(path=path, name=name, revision=folder.name)
+    return Fetched(path=path, name=model.name, revision=folder.name)
 
 
 def _root(paths: Mapping[str, Path], file: str | None) -> Path:
@@ -182,13 +129,6 @@ def _root(paths: Mapping[str, Path], file: str | None) -> Path:
 
 def _chosen(sizes: Mapping[str, int], name: str, file: str | None) -> list[str]:
     """Return the files to fetch. Raises RunError where there is none with weights."""
-    outside = [one for one in sizes if _climbs(one)]
-    if outside:
-        raise RunError(
-            "{name} names files outside its folder ({files}), so nothing of it is fetched.",
-            name=name,
-            files=brief(", ".join(outside)),
-        )
     if file is not None:
         if file not in sizes:
             held = [one for one in sizes if one.endswith(".gguf")]
@@ -225,73 +165,3 @@ def _is_small(name: str) -> bool:
     if len(path.parts) == 1:
         return name in NAMES or name.endswith(ENDINGS)
     return len(path.parts) == 2 and path.parts[0] in FOLDERS and name.endswith(ENDINGS)
-
-
-def _climbs(name: str) -> bool:
-    """Tell whether a file's name leads out of its folder, on any system."""
-    path = PurePosixPath(name)
-    return (
-        not name
-        or path.is_absolute()
-        or ".." in path.parts
-        or any(one in name for one in ("\\", ":", "\0"))
-        or any(ord(one) < 32 for one in name)
-    )
-
-
-def _largest(chosen: list[str], sizes: Mapping[str, int]) -> list[str]:
-    return sorted(chosen, key=lambda one: -sizes[one])[:3]
-
-
-def _refuse_full(total: int, name: str, library: Any, cache: str | None) -> None:
-    """Raise RunError where the disk of the cache has no room for all files."""
-    place = Path(cache or library.constants.HF_HUB_CACHE)
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if total > free:
-        raise RunError(
-            "{name} has {total:,.1f} MB, and the disk of {place} has {free:,.1f} MB left. Name "
-            "another place with HF_HUB_CACHE.",
-            name=name,
-            total=total / 1e6,
-            place=place,
-            free=free / 1e6,
-        )
-
-
-def _failure(problem: Exception, name: str, revision: str, file: str = "") -> RunError:
-    """Return what the library or its transport says, without the token."""
-    kind = type(problem).__name__
-    what = f"{name}@{revision}" + (f", {file}," if file else "")
-    if kind == "GatedRepoError":
-        return RunError(
-            "{what} is given only to users whom its authors have admitted. Ask for it on its page "
-            "and set HF_TOKEN.",
-            what=what,
-        )
-    if kind == "RepositoryNotFoundError":
-        return RunError(
-            "There is no model {name} on the hub, or it is private: look at its spelling, or set "
-            "HF_TOKEN.",
-            name=name,
-        )
-    if kind == "RevisionNotFoundError":
-        return RunError(
-            "{name} has no revision {revision}: name a branch, a tag or a commit.",
-            name=name,
-            revision=revision,
-        )
-    return RunError(
-        "{what} cannot be fetched ({problem}). What has come is kept: import again to go on, or "
-        "use --offline for what was fetched before.",
-        what=what,
-        problem=_without_token(f"{kind}: {problem}"),
-    )
-
-
-def _without_token(text: str) -> str:
-    from huggingface_hub import get_token
-
-    token = get_token()
-    return brief(text.replace(token, "***") if token else text)
