@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from ..data.hub.repository import go_offline
 from ..errors import UsageError
 from ..messages import Message, message
 from .console import ask, is_terminal, table, talk
@@ -34,7 +35,7 @@ PARTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingFlags:
-    """Hold the flags that say how your own files are read."""
+    """Hold the flags that say how your data is read."""
 
     columns: Annotated[
         str | None,
@@ -56,6 +57,20 @@ class ReadingFlags:
             )
         ),
     ] = None
+
+    offline: Annotated[
+        bool,
+        Parameter(
+            help=help_text(
+                "Read data sets and models of the hub from what was fetched before, and ask nobody."
+            )
+        ),
+    ] = False
+
+    def begin(self) -> None:
+        """Fetch nothing from now on, if that is asked for."""
+        if self.offline:
+            go_offline()
 
     def overrides(self) -> dict[str, object]:
         """Return the flags that are given as keys of a recipe."""

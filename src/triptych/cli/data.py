@@ -15,7 +15,7 @@ from .columns import parsed
 from .console import field, label, put, table, talk
 
 if TYPE_CHECKING:
-    from ..data.validation.pairs import Problem
+    from ..data.validation.pairs import Problem, Report
     from ..setup.named_data import NamedData
 
 SHOWN = 20  # problems of one kind that are printed
@@ -88,6 +88,7 @@ def check(
     target: str | None = None,
     columns: str | None = None,
     encoding: str | None = None,
+    offline: bool = False,
     json_: Json = False,
 ) -> int:
     """Report problems in data with file, line and reason; the exit code is 1 if there are any.
@@ -95,9 +96,10 @@ def check(
     Parameters
     ----------
     what
-        A recipe, a public set, or files: with columns (two languages; or text and label), two
-        aligned files, words with tags, trees, questions with passages, conversations, plain text,
-        code, or a folder of texts; and files that other tools write.
+        A recipe, a public set, a data set of the hub (hf:org/name), or files: with columns (two
+        languages; or text and label), two aligned files, words with tags, trees, questions with
+        passages, conversations, plain text, code, or a folder of texts; and files that other tools
+        write.
     task
         The task that reads the files, like tagging; by default their content decides.
     source
@@ -108,13 +110,15 @@ def check(
         Which columns or keys are read, as in `triptych init`: text=3,label=1.
     encoding
         Encoding of the files, like cp1252; by default UTF-8, or what a byte order mark says.
+    offline
+        Read data sets of the hub from what was fetched before, and ask nobody.
     json_
         Print one JSON object per problem.
     """
     from ..data.validation.pairs import Problem
     from ..setup.data_report import report_on
 
-    found = _named(what, task, source, target, columns, encoding)
+    found = _named(what, task, source, target, columns, encoding, offline)
     report, records = report_on(found, talk)
     if not report.problems:  # Otherwise the problems explain why a part is empty.
         place = ", ".join(what or [file for file in (source, target) if file])
@@ -126,19 +130,7 @@ def check(
     _put_problems(report.problems, json_)
     if found.guess is not None:
         talk(found.guess)
-    counts = [*report.pairs.values()]
-    records = records.removesuffix("s") if counts == [1] else records
-    errors = sum(problem.severity == "error" for problem in report.problems)
-    pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    talk(
-        message(
-            "{pairs} {records}; {errors:,} errors, {warnings:,} warnings.",
-            pairs=pairs or message("no"),
-            records=Message(records),
-            errors=errors,
-            warnings=len(report.problems) - errors,
-        )
-    )
+    talk(_counted(report, records))
     return int(bool(report.problems))
 
 
@@ -149,6 +141,7 @@ def convert(
     columns: str | None = None,
     encoding: str | None = None,
     out: Path | None = None,
+    offline: bool = False,
 ) -> int:
     """Convert a file, also one of another tool, to a format that Triptych reads.
 
@@ -157,7 +150,7 @@ def convert(
     Parameters
     ----------
     files
-        A file or a folder named after labels, or two aligned files.
+        A file, a folder named after labels, two aligned files, or a data set of the hub.
     to
         jsonl, tsv, csv, conll, conllu, text, srt or vtt, or the name of a file with such an ending;
         by default what the task reads best.
@@ -168,9 +161,14 @@ def convert(
     encoding
         Encoding of the files, like cp1252; by default UTF-8, or what a byte order mark says.
     out
-        The file to write; by default beside the first file. Never overwrites.
+        The file to write; by default beside the first file. Never overwrites. A data set of the hub
+        needs it.
+    offline
+        Read data sets of the hub from what was fetched before, and ask nobody.
     """
     from ..data.formats.encodings import known
+    from ..data.hub.data_sets import located_name
+    from ..data.hub.repository import go_offline, is_reference
     from ..setup.data_conversion import Conversion
     from ..setup.data_conversion import convert as converted
 
@@ -178,12 +176,34 @@ def convert(
         raise UsageError("Name one file or folder to convert, or two aligned files.")
     if encoding is not None:
         known(encoding)
+    if offline:
+        go_offline()
+    if out is None and any(map(is_reference, files)):
+        raise UsageError(
+            "Name the file to write for {name}: --out FILE.", name=" ".join(map(str, files))
+        )
+    paths = tuple(Path(located_name(str(one), "train", talk)) for one in files)
     asked = Conversion(
-        files=files, to=to, task=task, columns=parsed(columns), encoding=encoding, out=out
+        files=paths, to=to, task=task, columns=parsed(columns), encoding=encoding, out=out
     )
     for path in converted(asked, talk):
         put(field(path))
     return 0
+
+
+def _counted(report: Report, records: str) -> Message:
+    """Say how many records and problems there are."""
+    counts = [*report.pairs.values()]
+    records = records.removesuffix("s") if counts == [1] else records
+    errors = sum(problem.severity == "error" for problem in report.problems)
+    pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
+    return message(
+        "{pairs} {records}; {errors:,} errors, {warnings:,} warnings.",
+        pairs=pairs or message("no"),
+        records=Message(records),
+        errors=errors,
+        warnings=len(report.problems) - errors,
+    )
 
 
 def _put_problems(problems: Sequence[Problem], as_json: bool) -> None:
@@ -219,6 +239,7 @@ def stats(
     target: str | None = None,
     columns: str | None = None,
     encoding: str | None = None,
+    offline: bool = False,
     json_: Json = False,
 ) -> int:
     """Print counts, lengths, characters and writing systems of each part.
@@ -237,6 +258,8 @@ def stats(
         Which columns or keys are read, as in `triptych init`: text=3,label=1.
     encoding
         Encoding of the files, like cp1252; by default UTF-8, or what a byte order mark says.
+    offline
+        Read data sets of the hub from what was fetched before, and ask nobody.
     json_
         Print one JSON object per part.
     """
@@ -244,7 +267,7 @@ def stats(
     from ..data.validation.pairs import stats as stats_of
     from ..setup.named_data import examples_of
 
-    found = _named(what, task, source, target, columns, encoding)
+    found = _named(what, task, source, target, columns, encoding, offline)
     if found.guess is not None:
         talk(found.guess)
     for name, examples in examples_of(found, talk).items():
@@ -282,9 +305,12 @@ def _named(
     target: str | None,
     columns: str | None,
     encoding: str | None,
+    offline: bool,
 ) -> NamedData:
     """Return what the arguments name. Raises UsageError as `named_data`."""
     from ..data.formats.encodings import known
+    from ..data.hub.data_sets import located_name
+    from ..data.hub.repository import go_offline
     from ..setup.named_data import PAIR_TASK, named_data
 
     if encoding is not None:
@@ -296,4 +322,7 @@ def _named(
                 "a.de."
             )
         what, task = (source, *([target] if target else [])), PAIR_TASK
+    if offline:
+        go_offline()
+    what = tuple(located_name(one, "train", talk) for one in what)
     return named_data(what, task, encoding, parsed(columns))

@@ -100,7 +100,8 @@ def evaluate(
     split
         Which part of the run's data is scored.
     data
-        Another file like those of the run, or two aligned files: --data a.en --data a.de.
+        Another file like those of the run, two aligned files (--data a.en --data a.de), or a data
+        set of the hub (hf:org/name#SPLIT).
     to
         For a run with several target languages: score only this one, or say which one --data has.
     json_
@@ -113,6 +114,7 @@ def evaluate(
         Number format of the computation; auto uses bfloat16 where that is faster.
     """
     _refuse_wrong(bootstrap, comparing.html, predictions)
+    reading.begin()
     predictor = load_run(run, precision)
     if judging.as_ is not None:
         _refuse_beside_judging(comparing)
@@ -264,6 +266,7 @@ def chosen_examples(
     """
     from ..data.formats.pairs import read
     from ..data.formats.references import to_score
+    from ..data.hub.data_sets import located_name
     from ..data.load import aligned, files_of, fitting, load_split, reader_of
     from ..errors import unknown
     from ..recipe.schema import Recipe
@@ -281,8 +284,9 @@ def chosen_examples(
                 "{targets}.",
                 targets=listed(targets),
             )
-        names = [name for part in data for name in part.split(",")]
-        name, table = ", ".join(names), fitting(recipe.data, names, talk)
+        given = [name for part in data for name in part.split(",")]
+        name, names = ", ".join(given), [located_name(one, split, talk) for one in given]
+        table = fitting(recipe.data, names, talk)
         if not aligned(needs):
             examples = to_score(reader_of(needs)(names, table, needs, talk), needs)
         else:

@@ -7,7 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ..data.hub.data_sets import Reference, pinned
+from ..data.hub.repository import is_reference
 from ..errors import UsageError
+from ..messages import message
 from ..runs.named import find
 from . import columns as chooser
 from .columns import AS_FOUND, ReadingFlags
@@ -48,7 +51,8 @@ def init(
         For all other tasks: TSV, CSV or JSONL with columns or keys like text and label; words and
         tags (CoNLL); trees (CoNLL-U); questions with passages (SQuAD's JSON); plain text;
         conversations (JSONL with messages of role and content); texts with summaries (JSONL with
-        source and target).
+        source and target). Or a data set of the Hugging Face hub, as a file with the same records:
+        hf:org/name, hf:org/name@REVISION:CONFIG#SPLIT.
     validation
         One or two files for validation; by default a part of the training data is held out.
     test
@@ -63,7 +67,7 @@ def init(
     minutes
         How many minutes training may take; by default as many as the forecast says.
     start
-        A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the transformers library, to
+        A run, a folder of the transformers library, or a model of the hub (hf:org/name), to
         fine-tune that model.
     exportable
         Use only what the transformers library can compute, so that `triptych export` can write the
@@ -72,30 +76,28 @@ def init(
     from ..setup.draft.draft import draft, is_of_pairs, refuse_unknown
     from ..setup.draft.request import DraftRequest
 
+    reading.begin()
     refuse_unknown(task)
     of_pairs = is_of_pairs(task)
     languages = {"source-language": source_language, "target-language": target_language}
     sides = {"source": source, "target": target, **languages}
     _refuse_idle(task, of_pairs, {"train": train} if of_pairs else sides)
-    if minutes is not None and not minutes > 0:
-        raise UsageError("--minutes is {minutes}; it must be greater than 0.", minutes=minutes)
-    given = source if of_pairs else train
-    if given is None:
-        pairs = "--source a.en --target a.de, or --source and one file with both sides"
-        words = pairs if of_pairs else "--train my.tsv"
-        raise UsageError("Name the files to learn from: {flags}", flags=words)
+    _refuse_minutes(minutes)
+    given = _given(source if of_pairs else train, of_pairs)
     out = out or Path(f"{_stem(given)}.toml")
     _refuse_place(out)
+    path, reference = _located(given)
     request = DraftRequest(
         task=task,
-        train=given,
+        train=path,
+        reference=reference,
         target=target,
         languages=(source_language, target_language),
         others=_named(validation=validation, test=test),
         columns=chooser.parsed(reading.columns),
         encoding=reading.encoding,
         minutes=minutes,
-        start=start and (find(start) or start),
+        start=_start(start),
         exportable=exportable,
         out=out,
         chooser=chooser,
@@ -104,9 +106,59 @@ def init(
     return _write(draft(request, reading.columns), out)
 
 
+def _given(given: Path | None, of_pairs: bool) -> Path:
+    """Return the file to learn from. Raises UsageError if there is none."""
+    if given is None:
+        pairs = "--source a.en --target a.de, or --source and one file with both sides"
+        words = pairs if of_pairs else "--train my.tsv"
+        raise UsageError("Name the files to learn from: {flags}", flags=words)
+    return given
+
+
+def _refuse_minutes(minutes: float | None) -> None:
+    if minutes is not None and not minutes > 0:
+        raise UsageError("--minutes is {minutes}; it must be greater than 0.", minutes=minutes)
+
+
+def _located(given: Path) -> tuple[Path, str | None]:
+    """Return the file to learn from, and what the recipe names if it is of the hub."""
+    if not is_reference(given):
+        return given, None
+    from ..data.hub.data_sets import find, located
+
+    found = find(str(given))
+    reference = str(found.reference)
+    if found.others:
+        others = [f"#{one}" for one in found.others]
+        talk(
+            message(
+                "{reference} is learnt from. Its other splits can be named with --validation and "
+                "--test: {others}.",
+                reference=reference,
+                others=", ".join(others),
+            )
+        )
+    return located(reference, report=talk), reference
+
+
+def _start(start: Path | None) -> Path | str | None:
+    """Return the run, folder or model of the hub to start from, the latter pinned and fetched."""
+    if start is None or not is_reference(start):
+        return start and (find(start) or start)
+    from ..convert import fetch
+
+    return fetch(str(start), talk).source
+
+
 def _named(**parts: list[Path] | None) -> dict[str, list[str]]:
-    """Return the files of each part that has any."""
-    return {name: [str(path.resolve()) for path in paths] for name, paths in parts.items() if paths}
+    """Return the files of each part that has any; names of the hub are pinned."""
+    return {
+        part: [
+            pinned(str(path), part) if is_reference(path) else str(path.resolve()) for path in paths
+        ]
+        for part, paths in parts.items()
+        if paths
+    }
 
 
 def _refuse_idle(task: str, of_pairs: bool, flags: dict[str, object]) -> None:
@@ -152,5 +204,7 @@ def _write(text: str, out: Path) -> int:
 
 
 def _stem(path: Path) -> str:
+    if is_reference(path):
+        return Reference.parse(str(path)).name.split("/")[1]
     name = path.name.removesuffix(".gz")
     return name.rsplit(".", 1)[0] or name

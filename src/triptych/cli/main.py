@@ -12,6 +12,7 @@ import re
 import sys
 import warnings
 from collections.abc import Collection
+from contextvars import copy_context
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
@@ -242,7 +243,8 @@ def dispatch(arguments: list[str]) -> int:
         arguments, "--code", "a file, for example --code mine.py", once=True
     )
     with own_code.given(code, aside=True) as own:
-        status = _dispatch(arguments, typed)
+        # What a verb settles for itself, like --offline, ends with it.
+        status = copy_context().run(_dispatch, arguments, typed)
     if own is not None and not own.used:
         talk(
             message("--code {path} had no effect: nothing here was trained with it.", path=own.path)

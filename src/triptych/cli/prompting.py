@@ -278,6 +278,7 @@ def _data(
     split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]
 ) -> tuple[list[Example], list[Example], str]:
     """Return the texts to judge, the examples for the prompt, and a name for the texts."""
+    from ..data.hub.data_sets import located_name
     from ..data.load import load_split, reader_of
     from ..data.table import DataTable
     from ..inference.few_shot import drawn, read_examples
@@ -292,8 +293,9 @@ def _data(
             )
     data, needs = DataTable(**given.get("data", {})), ("text", "label")
     if files:
-        names = [name for part in files for name in part.split(",")]
-        examples, called = reader_of(needs)(names, data, needs, talk), ", ".join(names)
+        given_names = [name for part in files for name in part.split(",")]
+        names = [located_name(one, split, talk) for one in given_names]
+        examples, called = reader_of(needs)(names, data, needs, talk), ", ".join(given_names)
     else:
         examples, called = (
             load_split(data, split, talk, needs),

@@ -87,6 +87,7 @@ def train(
     """
     from ..recipe.schema import Recipe
 
+    reading.begin()
     given: dict[str, object] = {**(overrides or {}), **reading.overrides()}
     recipe = recipe_or_run(recipe)
     loaded = Recipe.load(recipe, given)

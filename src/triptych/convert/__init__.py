@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from .adapters import export_adapter, import_model, open_origin
 from .exports import export_run
+from .hub import fetch, pinned
 from .imports import import_folder
 from .shared import shapes
 
-__all__ = ["export_adapter", "export_run", "import_folder", "import_model", "open_origin", "shapes"]
+__all__ = [
+    "export_adapter",
+    "export_run",
+    "fetch",
+    "import_folder",
+    "import_model",
+    "open_origin",
+    "pinned",
+    "shapes",
+]

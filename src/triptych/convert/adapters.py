@@ -197,9 +197,13 @@ def _factored(
 
 def _origin(start: str | None, run: Run) -> tuple[str, str | None, str | None]:
     """Return the model that a run started from: its place or name, its revision, its model_type."""
+    record: Mapping[str, Any] = {}
+    if hub.is_reference(start):
+        record = open_origin(str(start), run.read_config().task).read_import()
+        return record["hub"]["name"], record["hub"]["revision"], record["model_type"]
     if start is not None and huggingface.is_folder(start):
         return str(Path(start).resolve()), None, str(_model_type(Path(start)))
-    record: Mapping[str, Any] = {}
+    record = {}
     if start is not None and (Run.open(start).path / IMPORT).is_file():
         record = Run.open(start).read_import()
     if not record or "adapter" in record:
@@ -215,15 +219,24 @@ def _origin(start: str | None, run: Run) -> tuple[str, str | None, str | None]:
     return record["source"], None, record["model_type"]
 
 
-def open_origin(path: str | Path, task: str) -> Run:
-    """Open the run of `model.start`: a run folder, or an imported folder of another library.
+def open_origin(path: str | Path, task: str, report: hub.Report = str) -> Run:
+    """Open the run of `model.start`: a run, or a folder or model of the hub of another library.
 
-    The latter is imported into a run that is deleted with the process; so is an adapter, on its
-    base. `task` is the task to be trained; a head for masked words is imported only for that task.
+    The latter two are imported into a run that is deleted with the process; so is an adapter, on
+    its base. `task` is the task to be trained; a head for masked words is imported only for that
+    task. `report` receives how much is fetched.
     """
+    if hub.is_reference(path):
+        fetched = hub.fetch(str(path), report)
+        return _origin_of(fetched.path, task, fetched)
+    return _origin_of(path, task)
+
+
+def _origin_of(path: str | Path, task: str, fetched: hub.Fetched | None = None) -> Run:
+    """Open the run that a path stands for. See `open_origin`."""
     in_one_file = llama_file.is_folder(path) or gguf.is_gguf(path)
     if is_adapter(path):
-        return _imported(Path(path).resolve(), None)
+        return _imported(Path(path), None, None, fetched)
     if not in_one_file and not huggingface.is_folder(path):
         return Run.open(path)
     kind = "" if in_one_file else str(_model_type(Path(path)))
@@ -231,23 +244,27 @@ def open_origin(path: str | Path, task: str) -> Run:
     wanted = VECTORS if not writes and task != MASKED else None
     if writes and task == NEXT_TOKENS and (in_one_file or READ[kind].architecture == "decoder"):
         wanted = NEXT_TOKENS  # no chat template is needed
-    return _imported(Path(path).resolve(), wanted, None if writes or task not in SPECS else task)
+    trained = None if writes or task not in SPECS else task
+    return _imported(Path(path), wanted, trained, fetched)
 
 
 def _model_type(path: Path) -> object:
     return huggingface.read_json(path / "config.json").get("model_type")
 
 
-def _imported(path: Path, task: str | None, trained: str | None = None) -> Run:
+def _imported(
+    path: Path, task: str | None, trained: str | None, fetched: hub.Fetched | None
+) -> Run:
     """Import a folder of another library into a run that is deleted with the process.
 
-    trained: The task that an encoder will be trained for.
+    trained: The task that an encoder will be trained for. fetched: From where on the hub it came.
     """
     held = Path(tempfile.mkdtemp(prefix="triptych-"))
-    run = Run(held / path.name)
+    path = path.resolve() if fetched is None else path
+    run = Run(held / (path.name if fetched is None else fetched.name.split("/")[1]))
     weakref.finalize(run, shutil.rmtree, held, True)
     if trained is None:
-        import_model(path, run.path, task)
+        import_model(path if fetched is None else fetched.source, run.path, task)
     else:
-        import_folder(path, run.path, task, trained=trained)
+        import_folder(path, run.path, task, fetched=fetched, trained=trained)
     return run

@@ -19,6 +19,7 @@ from .formats.pairs import Files, read
 from .formats.references import to_score
 from .formats.table_format import FIELDS, Format, sniff
 from .formats.texts import finer
+from .hub.data_sets import as_files
 from .sets import catalog
 from .sets.entry import SPLITS
 from .split import by_input, by_source, division_of
@@ -52,6 +53,7 @@ def load_split(
 
     Raises DataError or UsageError.
     """
+    data = as_files(data, report)
     refuse_idle_columns(data, needs)
     if data.set is not None and data.encoding is not None:
         raise UsageError(
@@ -200,7 +202,12 @@ def names_of(given: Names) -> list[str]:
 
 
 def split_files(data: DataTable) -> dict[str, list[str]]:
-    """Return the files of each split that has any."""
+    """Return the files of each split that has any, those of the hub by their path in the cache."""
+    return split_names(as_files(data))
+
+
+def split_names(data: DataTable) -> dict[str, list[str]]:
+    """Return the names of each split that has any, as the recipe has them."""
     given = {split: names for split in SPLITS if (names := getattr(data, split)) is not None}
     return {split: names_of(names) for split, names in given.items()}
 

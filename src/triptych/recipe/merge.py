@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..data.hub.repository import is_reference
 from ..data.segmentation.words import RULES
 from ..errors import UsageError, brief
 
@@ -34,7 +35,7 @@ def anchored(values: Mapping[str, Table], folder: Path) -> Tables:
                 key=key,
                 brief=brief(repr(name)),
             )
-        return str(folder.resolve() / name)
+        return name if is_reference(name) else str(folder.resolve() / name)
 
     data = dict(values.get("data", {}))
     for key in ("train", "validation", "test"):

@@ -56,6 +56,7 @@ FORMAT_VERSION = 1
 LOCK = "training.lock"  # exists while a process trains
 # A run may hold a whole run that finds the words of its raw text.
 WORDS_FOLDER = "words"
+START = "start.json"  # the certificate of the published model that training started from
 
 
 @dataclass(kw_only=True)
@@ -209,6 +210,10 @@ class Run:
     def read_import(self) -> dict[str, Any]:
         """Return the record of an imported run."""
         return checked_import(self.read_json("import.json"), self.path / "import.json")
+
+    def read_start(self) -> dict[str, Any]:
+        """Return the record of the import that training started from."""
+        return checked_import(self.read_json(START), self.path / START)
 
     def write_recipe(self, toml: str) -> None:
         self.write_text("recipe.toml", toml)

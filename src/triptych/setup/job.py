@@ -15,6 +15,7 @@ from .. import own_code
 from ..data.batches.encoded import Encoded, collate
 from ..data.batches.order import length_batches
 from ..data.example import Example, Notify
+from ..data.hub.repository import is_reference
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.settings import written_settings
 from ..errors import UsageError, shell_command
@@ -27,7 +28,7 @@ from ..presets import parameter_count
 from ..recipe.schema import Recipe
 from ..runs.checkpoint import weights_of
 from ..runs.model_card import model_card
-from ..runs.run import WORDS_FOLDER, Run, RunConfig
+from ..runs.run import START, WORDS_FOLDER, Run, RunConfig
 from ..tasks.task import Labels
 from ..training.job import Job, Progress
 from ..training.refusals import refuse_untrainable
@@ -240,6 +241,9 @@ def _write(run: Run, built: BuiltModel) -> None:
     if labels.get("words", {}).get("rules") == "learned":
         Run.open(task.options["words"]).copy_to(run.path / WORDS_FOLDER)
     run.write_recipe(recipe.to_toml())
+    start = built.resolved.start
+    if start is not None and is_reference(recipe.model.start):
+        run.write_json(START, start.read_import())  # the certificate of its import
     run.write_config(
         RunConfig(
             task=task.name,

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from .. import own_code
 from ..checking import check_instance
-from ..convert import open_origin
+from ..convert import open_origin, pinned
 from ..data.batches.streaming import resolved
 from ..data.example import Notify
+from ..data.hub.data_sets import pin
+from ..data.hub.repository import is_reference
+from ..data.load import split_names
 from ..data.tokenizers.bpe_dropout import KINDS
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import UsageError
@@ -78,10 +81,11 @@ def resolve(
     notify = report if report is not None and processes.is_main else (lambda message: None)
     if processes.is_main:
         _refuse_folder(out, resume, dry, notify)
+    before = Run(out) if resume and (out / "config.json").is_file() else None
+    recipe = _pinned(recipe, before)
     recipe = dataclasses.replace(
         recipe, data=resolved(recipe.data, recipe.build_task().encode_ids is not None)
     )
-    before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
         own_code.refuse_other(before.read_config().code, before.path / "config.json")
         recipe = _without_bpe_dropout(recipe, before, notify)
@@ -100,7 +104,7 @@ def resolve(
     start = None
     # The weights of a resumed run are in its checkpoint.
     if recipe.model.start and (before is None or before.latest_checkpoint() is None):
-        start = open_origin(recipe.model.start, task.name)
+        start = open_origin(recipe.model.start, task.name, notify)
     recipe = recipe if before is not None else _without_bpe_dropout(recipe, start, notify)
     return Resolved(
         recipe=recipe,
@@ -113,6 +117,26 @@ def resolve(
         data_changed=data_changed,
         processes=processes,
         report=notify,
+    )
+
+
+def _pinned(recipe: Recipe, before: Run | None) -> Recipe:
+    """Return a recipe whose names of the hub have the commit that they stand for now.
+
+    before: the run that is resumed; its commits hold.
+    """
+    start, data = recipe.model.start, recipe.data
+    names = [start, *(one for given in split_names(data).values() for one in given)]
+    if not any(map(is_reference, names)):
+        return recipe
+    old = None if before is None else Recipe.load(before.path)
+    if is_reference(start):
+        was = None if old is None else old.model.start
+        start = was if was and start == was.partition("@")[0] else pinned(str(start))
+    return dataclasses.replace(
+        recipe,
+        data=pin(data, None if old is None else old.data),
+        model=dataclasses.replace(recipe.model, start=start),
     )
 
 

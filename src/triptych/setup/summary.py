@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.batches.encoded import Encoded
 from ..data.batches.shards import Shards
+from ..data.hub.repository import is_reference
 from ..data.load import load_split
 from ..data.sets import catalog
 from ..data.small import FEW_TEXTS, few_of_a_class, too_few
@@ -199,7 +200,9 @@ def facts(prepared: Prepared, progress: Progress, calibration: str | None = None
         data = [f"{entry.name}: {entry.description}", f"Licence of the data: {entry.licence}"]
     else:
         files = recipe.data.train
-        data = [f"Own files: {files if isinstance(files, str) else ', '.join(files or ())}"]
+        names = [files] if isinstance(files, str) else list(files or ())
+        called = "Data sets of the hub" if any(map(is_reference, names)) else "Own files"
+        data = [f"{called}: {', '.join(names)}"]
     config: Any = job.model.config
     # A run scored by its losses, or without a decoder, decodes nothing.
     writes = not job.task.spec.by_losses and config.architecture != "encoder"

@@ -16,6 +16,8 @@ from ..data.batches.shards import Shards
 from ..data.example import Example, Notify
 from ..data.formats.foreign.label_folders import files_of
 from ..data.formats.texts import files_in
+from ..data.hub.data_sets import located
+from ..data.hub.repository import is_reference
 from ..data.load import names_of
 from ..data.table import DataTable
 from ..errors import DataError, RunError, UsageError, shell_command
@@ -70,9 +72,9 @@ def _fingerprints(
     if data.set is not None:
         yield data.set, _fingerprint_of_examples(examples)
     elif given is not None:
-        for path in _files(names_of(given), data.verbatim):
+        for name, path in _files(names_of(given), data.verbatim, part):
             try:
-                yield str(path), _fingerprint_of_file(path, data.stream is True and part == "train")
+                yield name, _fingerprint_of_file(path, data.stream is True and part == "train")
             except (OSError, EOFError, zlib.error) as problem:
                 reason = getattr(problem, "strerror", None) or problem
                 raise DataError(
@@ -82,12 +84,14 @@ def _fingerprints(
         yield HELD_OUT, _fingerprint_of_examples(examples)
 
 
-def _files(names: Sequence[str], verbatim: bool) -> list[Path]:
-    """List files and those in folders; of folders named after labels all texts."""
-    found: list[Path] = []
+def _files(names: Sequence[str], verbatim: bool, part: str) -> Iterator[tuple[str, Path]]:
+    """Yield files by name, and those in folders; of folders named after labels all texts."""
     for name in names:
-        found += files_of(Path(name)) or files_in([name], verbatim)
-    return found
+        if is_reference(name):
+            yield name, located(name, part)
+            continue
+        for path in files_of(Path(name)) or files_in([name], verbatim):
+            yield str(path), path
 
 
 def _fingerprint_of_file(path: Path, streamed: bool) -> Fingerprint:

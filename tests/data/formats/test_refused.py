@@ -17,7 +17,7 @@ from triptych.errors import DataError
 
 BINARY = {
     "gunzip": gzip.compress(b"a,b\n"),
-    "read_parquet": b"PAR1\x15\x04\x15\x00PAR1",
+    "ends in .parquet": b"PAR1\x15\x04\x15\x00PAR1",
     "an Arrow file": b"ARROW1\0\0x",
     "Unpack it": b"BZh91AY&SY\x00\x01",
     "old Excel": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0",

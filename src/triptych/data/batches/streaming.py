@@ -26,6 +26,7 @@ from ..example import Example, Notify
 from ..formats.encodings import known, wide_mark
 from ..formats.lines import MARK, missing, not_utf8, report_marks
 from ..formats.texts import as_it_is, bounded, files_in, texts_of
+from ..hub.data_sets import as_files
 from ..sets.files import cache_folder
 from ..split import division_of, sentence_key, split_of
 from .shards import INDEX, VERSION, Shards, Writer
@@ -99,7 +100,7 @@ def resolved(data: DataTable, can_stream: bool) -> DataTable:
     ):
         sizes = [
             size * GZIP_RATIO if name.endswith(".gz") else size
-            for name, size, _ in _marks(files_in(_names(data.train), data.verbatim))
+            for name, size, _ in _marks(files_in(_names(as_files(data).train or []), data.verbatim))
         ]
         if sum(sizes) > AUTOMATIC_BYTES:
             return dataclasses.replace(data, stream=True)
@@ -110,6 +111,7 @@ class Corpus:
     """Read the training texts of a recipe that are too many for memory."""
 
     def __init__(self, data: DataTable, report: Notify | None = None) -> None:
+        data = as_files(data, report)
         self._data, self._notify = data, report or (lambda message: None)
         self.paths = files_in(_names(data.train or []), data.verbatim)
         self._key = (data.listed(("text",)) or ["text"])[0]

@@ -10,8 +10,8 @@ from ...messages import message
 
 HEAD_BYTES = 4096
 PARQUET = message(
-    "Parquet, which is not read. Convert it to JSONL, with pandas for example: "
-    'pd.read_parquet(FILE).to_json("data.jsonl", orient="records", lines=True, force_ascii=False)'
+    "Parquet, which is read where records are, from a file whose name ends in .parquet. Rename it, "
+    "or convert it: triptych data convert FILE.parquet --to jsonl"
 )
 UNPACK = message("a compressed file of a kind that is not read. Unpack it, or compress it as .gz")
 OFFICE = message("an old Excel or Word file. Save it as .xlsx, as CSV or as text")

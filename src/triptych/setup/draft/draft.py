@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...data.formats.lines import refuse_nothing
+from ...data.hub.repository import is_reference
 from ...errors import UsageError, unknown
 from ...tasks import classification, translation
 from ...tasks.specs import SPECS
@@ -45,7 +46,8 @@ def draft(request: DraftRequest, columns_given: str | None = None) -> str:
         UsageError: The columns are in doubt, the run to start from does not fit, or no class of
             the library transformers computes what should be exportable.
     """
-    others = [Path(name) for names in request.others.values() for name in names]
+    names = [name for names in request.others.values() for name in names]
+    others = [Path(name) for name in names if not is_reference(name)]
     for path in (request.train, request.target, *others):
         if path is not None:
             refuse_nothing(path)
@@ -62,7 +64,15 @@ def _drafted(request: DraftRequest, columns_given: str | None) -> str:
         offer(
             request.task,
             request.train,
-            ["init", request.task, "--train", request.train, *given, "--out", request.out],
+            [
+                "init",
+                request.task,
+                "--train",
+                request.reference or request.train,
+                *given,
+                "--out",
+                request.out,
+            ],
             request.report,
         )
     if request.task == classification.SPEC.name:

@@ -66,7 +66,7 @@ def recipe_text(request: DraftRequest) -> str:
         columns, needs = _asked(request), ("text", "label")
     columns = request.chooser.settled(train, needs, columns, encoding=request.encoding)
     data = DataTable(
-        train=str(train.resolve()),
+        train=request.train_name,
         columns=columns,
         encoding=request.encoding,
         **request.others,  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def _asked(request: DraftRequest) -> dict[str, str | int]:
 
 def _fine_tuned(
     request: DraftRequest,
-    start: Path,
+    start: Path | str,
     data: DataTable,
     needs: tuple[str, ...],
     examples: list[Example],

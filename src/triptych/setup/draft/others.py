@@ -99,7 +99,7 @@ def recipe_text(request: DraftRequest) -> str:
         named = tuple(need for need in plan.needs if need != "references")
         columns = request.chooser.settled(train, named, columns, encoding=request.encoding)
     data = DataTable(
-        train=str(train.resolve()),
+        train=request.train_name,
         columns=columns,
         encoding=request.encoding,
         **request.others,  # type: ignore[arg-type]
@@ -139,7 +139,11 @@ def _plan(request: DraftRequest) -> Plan:
 
 
 def _fine_tuned(
-    request: DraftRequest, start: Path, plan: Plan, data: DataTable, examples: Sequence[Example]
+    request: DraftRequest,
+    start: Path | str,
+    plan: Plan,
+    data: DataTable,
+    examples: Sequence[Example],
 ) -> str:
     """Return the text of a recipe that fine-tunes a pretrained model."""
     import tomllib

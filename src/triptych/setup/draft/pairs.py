@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...data.formats.subtitle_kinds import is_subtitles
 from ...data.formats.table_format import FIELDS
-from ...data.load import files_of, load_split, names_of
+from ...data.load import files_of, load_split, split_files
 from ...data.table import DataTable
 from ...data.validation.pairs import check
 from ...errors import DataError
@@ -68,8 +68,8 @@ def recipe_text(request: DraftRequest) -> str:
         DataError: Training would fail; the text names file and line.
     """
     data = _table(request)
-    files = names_of(data.train or [])
-    parts = {"train": files, **request.others}
+    parts = split_files(data)
+    files = parts["train"]
     report = check({name: files_of(names, data) for name, names in parts.items()})
     refuse_fatal(report, " ".join(files), LEFT_OUT, request.report)
     examples = load_split(data, "train", request.report)
@@ -96,7 +96,7 @@ def _table(request: DraftRequest) -> DataTable:
     data = DataTable(
         source=languages[0],
         target=languages[1],
-        train=[str(path.resolve()) for path in (source, target) if path is not None],
+        train=[request.train_name, *([] if target is None else [str(target.resolve())])],
         columns=request.columns,
         encoding=request.encoding,
         **request.others,  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ def _table(request: DraftRequest) -> DataTable:
 
 
 def _fine_tuned(
-    request: DraftRequest, start: Path, data: DataTable, examples: list[Example]
+    request: DraftRequest, start: Path | str, data: DataTable, examples: list[Example]
 ) -> str:
     """Return the text of a recipe that fine-tunes a translator."""
     found = starting.begin(start, SPEC.name, {"label_smoothing": 0.1}, examples, request.training)

@@ -51,13 +51,14 @@ class DraftRequest:
     Args:
         task: A task's name.
         train: The file or folder to learn from; of a translation the source.
+        reference: What the recipe names in its place: a data set of the hub, pinned.
         target: The target side of a translation, where it has its own file.
         languages: Codes of source and target, where they are known.
         others: Files of "validation" and "test".
         columns: Which columns or keys are read: field -> name or number.
         encoding: That of the files, if it is not UTF-8.
         minutes: How long to train; None: as long as the forecast says.
-        start: A run, or a folder of another library, to fine-tune.
+        start: A run, a folder of another library, or a model of the hub (pinned), to fine-tune.
         exportable: Draft what a class of the library transformers computes.
         out: Where the recipe will be written.
         device: The device that will train: auto, cpu or cuda.
@@ -76,7 +77,8 @@ class DraftRequest:
     columns: dict[str, str | int] | None = None
     encoding: str | None = None
     minutes: float | None = None
-    start: Path | None = None
+    start: Path | str | None = None
+    reference: str | None = None
     exportable: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -84,6 +86,11 @@ class DraftRequest:
     def training(self) -> TrainingSettings:
         """Return the settings that decide on which device, and how, to train."""
         return TrainingSettings(device=self.device)
+
+    @property
+    def train_name(self) -> str:
+        """Return what the recipe names as the data to learn from."""
+        return self.reference or str(self.train.resolve())
 
     def report_next(self, words: str) -> None:
         """Report the forecast and the next command."""

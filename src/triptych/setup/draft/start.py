@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...data.hub.repository import is_reference
 from ...errors import RunError, UsageError, shell_command
 from ...messages import Message, message
 from . import measured as measuring
@@ -69,7 +70,7 @@ class Start:
 def _forecast(
     examples: int,
     tokens: float,
-    start: Path,
+    start: str,
     config: AnyConfig,
     measured: measuring.Measured,
     epochs: int,
@@ -85,7 +86,7 @@ def _forecast(
         "{epochs} epochs, about {updates:,} updates, in about {minutes:.1f} min.",
         examples=examples,
         tokens=tokens,
-        name=start.name,
+        name=start,
         millions=parameter_count(config) / 1e6,
         speed=measured.speed,
         measured=measured.words,
@@ -96,7 +97,7 @@ def _forecast(
 
 
 def begin(
-    start: Path,
+    start: Path | str,
     task: str,
     options: dict[str, Any],
     examples: Sequence[Example],
@@ -105,7 +106,7 @@ def begin(
     """Open the model to start from, encode a sample with its tokenizer and time a few steps.
 
     Args:
-        start: A run, or a folder of another library.
+        start: A run, a folder of another library, or a model of the hub.
         task: The task's name.
         options: The task's options for a new model.
         examples: The training examples.
@@ -118,9 +119,10 @@ def begin(
     from ...convert import open_origin
     from ...data.tokenizers.sides import Tokenizers
 
-    if not start.is_dir():
+    if not is_reference(start) and not Path(start).is_dir():
         raise UsageError(
-            "--start {start} is not a folder. Name a run, or a folder of the library transformers.",
+            "--start {start} is not a folder. Name a run, a folder of the library transformers, or "
+            "a model of the hub: hf:org/name.",
             start=start,
         )
     origin = open_origin(start, task)
@@ -138,9 +140,10 @@ def begin(
     rate = float(f"{RATE_BY_WIDTH / _width(config):.1e}")
     measured = measuring.measured_speed(config, max(4, round(usual)), batch_tokens, settings)
     minutes = epochs * tokens / measured.speed / 60
-    words = _forecast(len(examples), tokens, start, config, measured, epochs, steps, minutes)
+    name = str(start) if is_reference(start) else Path(start).name
+    words = _forecast(len(examples), tokens, name, config, measured, epochs, steps, minutes)
     return Start(
-        str(start.resolve()),
+        str(start) if is_reference(start) else str(Path(start).resolve()),
         config,
         options,
         round(tokens),
@@ -172,7 +175,7 @@ def fitted(options: dict[str, Any], task: str, config: AnyConfig) -> dict[str, A
     return kept
 
 
-def _built(task: str, options: dict[str, Any], config: AnyConfig, start: Path) -> Task:
+def _built(task: str, options: dict[str, Any], config: AnyConfig, start: Path | str) -> Task:
     """Return the task, or raise UsageError if the model in `start` is not of its kind."""
     from ...recipe.schema import task_from
     from ...tasks.specs import SPECS

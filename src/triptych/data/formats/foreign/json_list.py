@@ -1,10 +1,10 @@
-"""Read the JSON of other tools: JSONL and JSON lists, by the form of their records."""
+"""Read the records of other tools: JSONL, JSON lists and Parquet, by the form of their records."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from . import chat_gpt, doccano, hugging_face, json_tables, label_studio, prodigy, spacy
+from . import chat_gpt, doccano, hugging_face, json_tables, label_studio, parquet, prodigy, spacy
 from .foreign_file import ForeignFile
 from .json_records import RecordForm, read_forms
 
@@ -23,6 +23,8 @@ FORMS: tuple[RecordForm, ...] = (
 def read(path: Path, raw: bytes) -> ForeignFile | None:
     """Read records of another tool, or a list or table of objects as JSONL. See `ForeignReader`.
 
-    Raises DataError as `read_forms` and `json_tables.read`.
+    Raises DataError as `read_forms`, `json_tables.read` and `parquet.read`.
     """
+    if parquet.is_parquet(path, raw):
+        return parquet.read(path, raw, FORMS)
     return json_tables.read(path, raw, FORMS) or read_forms(path, raw, FORMS)

@@ -17,7 +17,7 @@ from ..lines import (
     read_bytes,
 )
 from ..refused import refuse_tools
-from . import fast_text, json_list, label_folders, spacy, tmx, xliff, xlsx
+from . import fast_text, json_list, label_folders, parquet, spacy, tmx, xliff, xlsx
 from .foreign_file import ForeignFile, ForeignReader
 
 # Tried in this order; the first that knows the file reads it.
@@ -34,6 +34,7 @@ DOCUMENTS = (
     *tmx.ENDINGS,
     *xliff.ENDINGS,
     *xlsx.ENDINGS,
+    *parquet.ENDINGS,
 )  # a file is one document, so a line may be as long as the file
 
 
@@ -107,12 +108,14 @@ def utf8_content(path: str | Path, encoding: str | None = None) -> bytes:
     path = Path(path)
     whole = path.name.removesuffix(".gz").lower().endswith(DOCUMENTS)
     raw = read_bytes(path, LONGEST_DOCUMENT_BYTES if whole else LONGEST_LINE_BYTES)
-    return raw if is_packed(raw) else as_utf8(raw, str(path), encoding)
+    is_one = is_packed(raw) or parquet.is_parquet(path, raw)
+    return raw if is_one else as_utf8(raw, str(path), encoding)
 
 
 def is_foreign(path: str | Path, raw: bytes) -> bool:
     """Tell whether another tool wrote a file; its reader reports what cannot be read of it."""
     try:
-        return is_packed(raw) or foreign(path, raw) is not None
+        packed = is_packed(raw) or parquet.is_parquet(path, raw)
+        return packed or foreign(path, raw) is not None
     except DataError:
         return False
