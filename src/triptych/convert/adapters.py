@@ -147,7 +147,8 @@ def export_adapter(path: str | Path, dest: str | Path) -> list[str]:
         )
     base, revision, kind = _origin(start, run)
     if start is not None and not any(name.endswith(f".{DOWN}") for name in tensors):
-        before = read_tensors(open_origin(start, run.read_config().task).weights())
+        origin = open_origin(start, run.read_config().task)  # deleted with the name
+        before = read_tensors(origin.weights())
         tensors = _factored(tensors, before, table.lora_rank, run)
     names = export_class(_form(run, kind)).names
     card = (

@@ -180,5 +180,5 @@ def _grouped(names: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, split in names.items():
         found.setdefault(split, []).append(name)
-    order = [*KEYWORDS]
-    return dict(sorted(found.items(), key=lambda one: (one[0] not in order, one[0] != "train")))
+    order = [*KEYWORDS, *found]
+    return dict(sorted(found.items(), key=lambda one: order.index(one[0])))
