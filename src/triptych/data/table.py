@@ -23,7 +23,8 @@ class DataTable:
     target: Names | None = None  # language, or several: one model for all, chosen by a tag
     # of a set that mixes both; tagged: chosen with --to
     script: Literal["zh-Hans", "zh-Hant", "tagged"] | None = None
-    # files beside the recipe: two aligned texts ["a.en", "a.de"], TSV, JSONL, what the task reads
+    # files beside the recipe: two aligned texts ["a.en", "a.de"], TSV, JSONL, what the task reads;
+    # or a data set of the hub: hf:org/name@REVISION:CONFIG#SPLIT
     train: Names | None = None
     # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
     validation: Names | None = None

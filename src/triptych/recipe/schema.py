@@ -54,8 +54,8 @@ class ModelTable:
     # layers of a decoder-only model; sets its width, heads, batch and learning rate
     # (presets/depth.py)
     depth: Annotated[int, Ge(1), Le(DEEPEST), LAYERS] | None = None
-    # a run folder; tokenizer, model settings and weights come from it, and only dropouts may be
-    # changed
+    # a run, a folder of another library or hf:org/name@REVISION; tokenizer, model settings and
+    # weights come from it, and only dropouts may be changed
     start: str | None = None
     # take only these layers of its encoder, counted from 0 (a student of Sanh et al. 2019)
     start_layers: list[Annotated[int, Ge(0)]] | None = None
