@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from published_folders import write
 from safetensors.torch import load_file, save_file
 
 from triptych.convert import import_folder
+from triptych.data.tokenizers.panics import may_not_end, unheard
 from triptych.errors import DataError, RunError
 from triptych.inference.loading import load
 
@@ -175,8 +177,11 @@ def test_a_begin_or_an_end_beyond_the_vocabulary(source: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["decoder"])
-def test_a_pattern_that_never_ends(source: Path) -> None:
-    """The import may succeed; a text that makes the pattern go on for ever gets a sentence."""
+def test_a_pattern_that_never_ends(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The import may succeed; a text that makes the pattern go on for ever gets a sentence.
+
+    The report of the library's panic is not printed; what others print meanwhile is.
+    """
     path = source / "tokenizer.json"
     pattern = {
         "type": "Split",
@@ -192,6 +197,26 @@ def test_a_pattern_that_never_ends(source: Path) -> None:
     with pytest.raises(DataError, match="cannot cut 'xxx.*retry-limit"):
         predictor.predict(["x" * 40], max_length=2)
     assert predictor.predict(["the cat"], max_length=2)
+    with pytest.raises(DataError, match="cannot cut 'xxx"):
+        predictor.tokenizers.source.encode_batch(["x" * 40])
+    with unheard():
+        os.write(2, b"meanwhile")
+    assert capfd.readouterr().err == "meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "guarded"),
+    [
+        ("(x+x+)+y", True),
+        ("(?:a|b*)*", True),
+        ("((x+)y?){2,}", True),
+        ("'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+|\\s+(?!\\S)|\\s+", False),
+        ("(?i:'s|'t)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|\\s*[\\r\\n]+", False),
+    ],
+)
+def test_patterns_that_may_never_end_are_known(pattern: str, guarded: bool) -> None:
+    steps = [{"type": "Split", "pattern": {"Regex": pattern}}]
+    assert may_not_end({"pre_tokenizer": {"pretokenizers": steps}}) is guarded
 
 
 @pytest.mark.parametrize("kind", ["decoder"])

@@ -17,6 +17,7 @@ from functools import lru_cache
 import tokenizers
 
 from ...errors import DataError, brief, is_failure
+from .panics import unheard
 from .tokenizer_file import AddedToken, TokenizerJson
 
 # Characters that no text should hold: the mark and the border of an alias are taken from them.
@@ -90,7 +91,8 @@ class ControlTokens:
         backend, names, numbers = self._aliased(alias)
         text = self._spelt(rendered, mark, names)
         try:
-            encoding = backend.encode(text, add_special_tokens=False)
+            with unheard():
+                encoding = backend.encode(text, add_special_tokens=False)
         except BaseException as problem:
             if not is_failure(problem):
                 raise

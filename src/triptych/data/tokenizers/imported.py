@@ -21,6 +21,7 @@ from .answer_sides import LANGUAGE, Sides
 from .byte_pieces import spelt
 from .control import ControlTokens
 from .imported_steps import cutter, cutting_marks, keeping_spaces
+from .panics import may_not_end
 from .subwords import Tokenizer
 from .tokenizer_file import (
     Step,
@@ -75,6 +76,7 @@ class ImportedTokenizer(Tokenizer):
         self._backend.no_truncation()
         self._backend.no_padding()
         self._backend.encode_special_tokens = True
+        self._guarded = may_not_end(self._values)
         self.kind, self.requested_size = KIND, None
         self.sides, self.tags = sides, {} if sides is None else dict(sides.languages)
         self.specials = {"begin": begin, "end": end, "mask": mask}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ import tokenizers
 from ...errors import DataError, brief, is_failure, unknown
 from .byte_pieces import BYTE_VALUE, show_bytes
 from .learning import learn
+from .panics import unheard
 from .tokenizer_file import TokenizerJson
 
 TokenizerKind = Literal["bpe", "code", "unigram", "characters", "bytes"]
@@ -37,6 +39,7 @@ class Tokenizer:
     # A piece holds the space before it, so a word alone needs a space to get the ids that it has
     # in a sentence.
     keeps_spaces = True
+    _guarded = False  # a pattern of its file may make the library panic
 
     def __init__(
         self, backend: tokenizers.Tokenizer, kind: str, tags: Sequence[str] = (), mask: bool = False
@@ -86,7 +89,10 @@ class Tokenizer:
     def _encoding(self, text: str) -> tokenizers.Encoding:
         """Encode `text`. Raises DataError also if the library fails, as for a broken import."""
         try:
-            return self._backend.encode(text, add_special_tokens=False)
+            if not self._guarded:
+                return self._backend.encode(text, add_special_tokens=False)
+            with unheard():
+                return self._backend.encode(text, add_special_tokens=False)
         except TypeError:
             raise _half_character([text]) from None
         except BaseException as problem:
@@ -166,10 +172,9 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode many texts on all threads of the machine (one if TOKENIZERS_PARALLELISM=false)."""
         try:
-            return [
-                encoding.ids
-                for encoding in self._backend.encode_batch(list(texts), add_special_tokens=False)
-            ]
+            with unheard() if self._guarded else nullcontext():
+                found = self._backend.encode_batch(list(texts), add_special_tokens=False)
+            return [encoding.ids for encoding in found]
         except TypeError:
             raise _half_character(texts) from None
         except BaseException as problem:

@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import models
 
 from ...errors import RunError, brief, is_failure
+from .panics import unheard
 
 
 class Step(TypedDict, total=False):
@@ -123,7 +124,8 @@ def token_of(backend: tokenizers.Tokenizer, given: object) -> str | None:
 def encoded(backend: tokenizers.Tokenizer, text: str, where: str) -> tokenizers.Encoding:
     """Encode a text with the post-processor's tokens. Raises RunError if the library fails."""
     try:
-        return backend.encode(text, add_special_tokens=True)
+        with unheard():
+            return backend.encode(text, add_special_tokens=True)
     except BaseException as problem:
         if not is_failure(problem):
             raise
