@@ -9,6 +9,7 @@ import torch
 from test_transformer import DIALS, batch, make
 from torch import Tensor
 
+from triptych.errors import UsageError
 from triptych.model.layout import PackedLayout
 from triptych.model.lora import adapt, merge
 from triptych.model.ops.cross_entropy import Chunks, projected_cross_entropy
@@ -82,6 +83,10 @@ def test_adapters(dials: str) -> None:
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
 def test_shown_weights(dials: str, kind: str) -> None:
     model, inputs = make(dials), batch()
+    if kind == "decoder" and model.decoder.is_recurrent:
+        with pytest.raises(UsageError, match="recurrent units in place of self-attention"):
+            model.attention_weights(kind, **inputs)  # type: ignore[arg-type]
+        return
     weights = model.attention_weights(kind, **inputs)  # type: ignore[arg-type]
     side = "source" if kind == "encoder" else "target"
     real = PackedLayout(inputs[f"{side}_lengths"]).real
@@ -90,7 +95,9 @@ def test_shown_weights(dials: str, kind: str) -> None:
     )
 
 
-@pytest.mark.parametrize("dials", ["softcap", "neox", "gptj", "both-norms", "olmo2", "albert"])
+@pytest.mark.parametrize(
+    "dials", ["softcap", "neox", "gptj", "both-norms", "olmo2", "albert", "ssru"]
+)
 def test_dropout_reaches_every_part(dials: str) -> None:
     """Training differs from use, and the same seed gives the same states."""
     model, inputs = make(dials).train(), batch()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -117,6 +119,8 @@ DIALS: dict[str, dict] = {
     "modernbert": {"norm_placement": "pre", "norm_bias": False, "first_norm": False},
     "albert": {"shared_layers": True, "key_heads": 2},
     "both-norms": {"norm_placement": "both", "attention_scale": 0.7, "norm": "rms"},
+    "ssru": {"self_attention": "ssru", "sinusoids": "fairseq"},
+    "ssru-pre": {"self_attention": "ssru", "norm_placement": "pre", "bias": False},
     "norm-offset": {"norm": "rms", "norm_offset": 1.0, "query_key_norm": "head"},
 }
 ARCHITECTURES = ["encoder", "decoder", "both"]
@@ -125,7 +129,7 @@ ARCHITECTURES = ["encoder", "decoder", "both"]
 def make(dials: str, architecture: str = "both", **options: object) -> Transformer:
     torch.manual_seed(7)
     stack = StackConfig(**{**SMALL, **DIALS[dials]})
-    encoder = stack if architecture != "decoder" else None
+    encoder = dataclasses.replace(stack, self_attention=None) if architecture != "decoder" else None
     decoder = stack if architecture != "encoder" else None
     return Transformer(
         ModelConfig(encoder=encoder, decoder=decoder, vocabulary_size=50, **options)  # type: ignore[arg-type]
@@ -218,7 +222,7 @@ def test_prompts_of_unequal_length_go_on_where_each_ends(dials: str) -> None:
         )
 
 
-@pytest.mark.parametrize("dials", ["2017", "llama"])
+@pytest.mark.parametrize("dials", ["2017", "llama", "ssru"])
 def test_state_select_join_and_beams(dials: str) -> None:
     model, inputs = make(dials), batch()
     memory = model.encode(inputs)
@@ -253,8 +257,9 @@ def test_attention_weights_are_those_of_the_model(kind: str) -> None:
         assert weights.triu(1).abs().max() == 0
 
 
-def test_micro_batches_add_up_to_one_batch() -> None:
-    model, inputs = make("pre").train(), batch()
+@pytest.mark.parametrize("dials", ["pre", "ssru"])
+def test_micro_batches_add_up_to_one_batch(dials: str) -> None:
+    model, inputs = make(dials).train(), batch()
     for part in model.modules():  # dropout off, training on
         if hasattr(part, "dropout"):
             setattr(part, "dropout", 0.0)  # noqa: B010
@@ -278,8 +283,9 @@ def test_dropout_depends_on_the_seed_alone() -> None:
     assert not torch.equal(first, model(**inputs))
 
 
-def test_bf16_stays_near_fp32() -> None:
-    model, inputs = make("pre"), batch()
+@pytest.mark.parametrize("dials", ["pre", "ssru-pre"])
+def test_bf16_stays_near_fp32(dials: str) -> None:
+    model, inputs = make(dials), batch()
     exact = model(**inputs)
     model.precision = torch.bfloat16
     low = model(**inputs)

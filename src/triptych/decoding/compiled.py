@@ -66,6 +66,11 @@ def compile_step(model: AnyModel, settings: DecodingSettings, folder: Path | Non
         raise UsageError(
             "decoding.compile needs a Transformer with a decoder on a CPU. Leave it out."
         )
+    if model.decoder.is_recurrent:
+        raise UsageError(
+            "decoding.compile works with attention, and this decoder has recurrent units in its "
+            "place. Leave it out."
+        )
     if any(type(block.self_attention) is not Attention for block in model.decoder.each):
         raise UsageError(
             "decoding.compile works with the attention of triptych, not with one of your own. "

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .config import StackConfig
 from .disentangled import Relative, disentangled_bias
 from .global_attention import GlobalAttention
-from .interface import KeyCache
+from .interface import CellCache, KeyCache
 from .layout import PackedLayout
 from .linear import Linear, Product, join, prepack_joined
 from .masks import FULL, Mask
@@ -50,6 +50,7 @@ class Context:
     shape: tuple[int, int] = (0, 0)
     # added to scores of cached keys (R, H or 1, B / R, T or 1, C), one for each mask of the stack
     slot_biases: tuple[Tensor, ...] = ()
+    cells: CellCache | None = None  # while decoding with recurrent units
     layer: int = 0  # number of the block that runs
     routed: list[Routed] | None = None  # collects what routers hand back for losses of their own
     weights: list[Tensor] | None = None  # collects attention weights (B, H, T, S) of each block

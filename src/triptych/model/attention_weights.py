@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from .attention import Context
 from .interface import Inputs
 
@@ -35,4 +36,9 @@ def attention_weights(
         x = model.enter(False, target, target_lengths, context)
         context.weights, context.weighs_memory = found, kind == "cross"
         model.decoder(x, context)
+    if not found and kind == "decoder" and model.decoder.is_recurrent:
+        raise UsageError(
+            "This decoder has recurrent units in place of self-attention, so there are no weights "
+            "of kind 'decoder'. Ask for those of kind 'cross'."
+        )
     return torch.stack(found)

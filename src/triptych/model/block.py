@@ -17,6 +17,7 @@ from .masks import masked
 from .normalization import ResidualBranch, norm
 from .ops.rotary import Angles, Rotary
 from .position_bias import position_bias
+from .recurrent_unit import SimplerRecurrentUnit
 
 
 class Block(nn.Module):
@@ -37,7 +38,12 @@ class Block(nn.Module):
             block_pattern(config),
             config.attention_globals is not None,
         )
-        self.self_attention = attention(config, mask=mask)
+        self.self_attention: Attention | SimplerRecurrentUnit
+        if config.self_attention is None:
+            self.self_attention = attention(config, mask=mask)
+        else:
+            assert is_causal, "a recurrence reads one way"
+            self.self_attention = SimplerRecurrentUnit(config)
         self.self_attention_norm = ResidualBranch(config, has_first_norm)
         self.cross_attention = None if memory_width is None else attention(config, memory_width)
         self.cross_attention_norm = None if memory_width is None else ResidualBranch(config)
@@ -105,6 +111,7 @@ class Stack(nn.Module):
         self.position_bias = position_bias(config, is_causal)
         self.relative = RelativePositions(config) if config.disentangled else None
         attentions = [block.self_attention for block in self.each]
+        self.is_recurrent = isinstance(attentions[0], SimplerRecurrentUnit)
         self.masks = list(dict.fromkeys(one.mask for one in attentions))
         for one in attentions:
             one.mask_number = self.masks.index(one.mask)
@@ -112,7 +119,7 @@ class Stack(nn.Module):
         found: list[tuple[object, ...]] = []
         for layer, one in enumerate(attentions):
             own = config.of_block(layer)
-            if own.positions == "rotary":
+            if own.positions == "rotary" and isinstance(one, Attention):
                 kind = own.rotary_width, own.rotary_base, own.rotary_scaling
                 if kind not in found:
                     found.append(kind)

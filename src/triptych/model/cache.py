@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from .attention import Attention
-from .kv_pool import FORGOTTEN, REWIND, KVPool, first_needed, place, whole_lanes
+from .kv_pool import FORGOTTEN, REWIND, Cells, KVPool, first_needed, place, whole_lanes
 from .layout import PackedLayout
 from .linear import Product
 from .masks import CAUSAL, Mask
 from .ops.attention import CachedKeys
 from .position_bias import PositionBias
+from .recurrent_unit import SimplerRecurrentUnit
 from .typed import UNTYPED
 
 
@@ -102,22 +103,15 @@ class TransformerState:
 
     @staticmethod
     def empty(
-        attentions: Sequence[Attention],
+        attentions: Sequence[Attention | SimplerRecurrentUnit],
         count: int,
         cross: CrossKeys | None,
         precision: torch.dtype,
         device: torch.device,
     ) -> TransformerState:
         """Return the state of `count` rows of different sources, before the first token."""
-        keys, values = (
-            [
-                torch.empty(
-                    (count, one.key_heads, 0, one.head_width), dtype=precision, device=device
-                )
-                for one in attentions
-            ]
-            for _ in "kv"
-        )
+        empty = [_no_slots(one, count, precision, device) for one in attentions]
+        keys, values = [key for key, _ in empty], [value for _, value in empty]
         lengths = torch.zeros(count, dtype=torch.int64, device=device)
         hidden = torch.empty(count, 0, dtype=precision, device=device)
         products: list[Product | None] = [None for _ in attentions]
@@ -320,9 +314,30 @@ class TransformerState:
                 found.append(shown[..., first:] if first else shown)
         return tuple(found)
 
+    def cells(self) -> Cells:
+        """Return what recurrent units keep, between `extend` and `advance`."""
+        place = torch.arange(1, self.used + 1, device=self.lengths.device)
+        seen = (self.hidden[:, : self.used] == 0) * place  # 0: not seen
+        newest = seen.amax(1) - 1 if self.used else None
+        return Cells(self.pool, newest, self.lengths.numel(), self.beams, self.used)
+
     def advance(self, steps: int) -> None:
         self.lengths = self.lengths + steps
         self.used = self.pool.used
+
+
+def _no_slots(
+    part: Attention | SimplerRecurrentUnit, count: int, precision: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the keys and values (R, K, 0, E) of a layer; those of a recurrent unit are cells."""
+    if isinstance(part, Attention):
+        found = torch.empty(
+            count, part.key_heads, 0, part.head_width, dtype=precision, device=device
+        )
+        return found, found.clone()
+    return torch.empty(count, 1, 0, 0, device=device), torch.empty(
+        count, 1, 0, part.width, device=device
+    )
 
 
 def regroup(cross: CrossKeys | None, sources: Tensor) -> tuple[CrossKeys | None, Tensor, int]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from ..checking import Count, Note, Positive, Probability
-from .dials import ENCODER_ONLY, UNSET, misfit
+from .dials import DECODER_ONLY, ENCODER_ONLY, UNSET, misfit
 from .rnn.config import RecurrentConfig as RecurrentConfig
 
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
@@ -114,6 +114,8 @@ class StackConfig:
     expert_jitter: Probability | None = None
     # dropout inside experts, if it differs from inner_dropout (Switch, section 2.4: 0.4)
     expert_dropout: Probability | None = None
+    # in a decoder, a simpler simple recurrent unit in place of self-attention (Kim et al. 2019)
+    self_attention: Literal["ssru"] | None = None
     # values that blocks take in turn, by key: {"attention_window": [4096, "unset"]} (Gemma 2)
     by_block: dict[str, list[Any]] | None = None
 
@@ -174,10 +176,13 @@ class ModelConfig:
     logit_softcap: Positive | None = None  # logits stay within this: c tanh(logit / c) (Gemma 2)
 
     def contradictions(self, table: str) -> Iterator[str]:
-        """Yield a sentence for each dial of an encoder that a decoder has."""
+        """Yield a sentence for each dial of one kind of stack that the other has."""
         for dial in ENCODER_ONLY if self.decoder is not None else ():
             if getattr(self.decoder, dial) is not None:
                 yield f"{table}.decoder has {dial}, which is for encoders: set it there."
+        for dial in DECODER_ONLY if self.encoder is not None else ():
+            if getattr(self.encoder, dial) is not None:
+                yield f"{table}.encoder has {dial}, which is for decoders: set it there."
 
     @property
     def stacks(self) -> dict[str, StackConfig]:

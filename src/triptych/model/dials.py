@@ -45,10 +45,12 @@ SET_ONLY = (
     "expert_capacity_factor",
     "expert_jitter",
     "expert_dropout",
+    "self_attention",
     "logit_softcap",
 )
 # dials of which a causal form is not published
 ENCODER_ONLY = ("attention_blocks", "attention_globals", "disentangled")
+DECODER_ONLY = ("self_attention",)  # a recurrence reads one way
 UNSET = "unset"  # a value in by_block for which a recipe, in TOML, has no other word
 LONGEST_PATTERN = 10_000
 RELATIVE_BUCKETS, RELATIVE_FARTHEST = 32, 128  # as in all published T5 models
@@ -171,7 +173,21 @@ def _misfit(block: StackConfig) -> str | None:
             problem := scaling_problem(block.rotary_scaling, width, block.rotary_base)
         ):
             return problem
-    return _expert_misfit(block) or _sparse_misfit(block, key_heads)
+    return _recurrent_misfit(block) or _expert_misfit(block) or _sparse_misfit(block, key_heads)
+
+
+def _recurrent_misfit(block: StackConfig) -> str | None:
+    """Return why a recurrent unit does not fit dials of self-attention, or None."""
+    if block.self_attention is None:
+        return None
+    if block.positions in ("rotary", "relative", "alibi"):
+        return (
+            f"self_attention {block.self_attention!r} has no scores for {block.positions} positions"
+        )
+    if block.attention_window is not None or block.relative_bias:
+        name = "relative_bias" if block.relative_bias else "attention_window"
+        return f"self_attention {block.self_attention!r} has no scores for {name}"
+    return None
 
 
 def _expert_misfit(block: StackConfig) -> str | None:

@@ -177,3 +177,15 @@ class KeyCache(Protocol):
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write new ones (B, T, K, E) and return all of this layer, two (R, K, C, E)."""
         ...
+
+
+class CellCache(Protocol):
+    """Keep the cells of recurrent units."""
+
+    def newest(self, layer: int) -> Tensor:
+        """Return the cell (B, D) fp32 after each row's last token; zeros before the first."""
+        ...
+
+    def append(self, layer: int, cells: Tensor) -> None:
+        """Write the cells (B, T, D) of new tokens."""
+        ...

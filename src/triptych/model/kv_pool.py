@@ -80,6 +80,39 @@ class KVPool:
         return keys, values
 
 
+@dataclass(slots=True)
+class Cells:
+    """Hold the cells of recurrent units, each in the slot of its token, as values without keys.
+
+    So rows are reordered, joined and taken back as with attention. `slots` (B,) are those of
+    each row's last token, below 0 before the first; None: no row has one. New tokens are written
+    from slot `used` on, and each source has `beams` rows.
+    """
+
+    pool: KVPool
+    slots: Tensor | None
+    rows: int
+    beams: int
+    used: int
+
+    def newest(self, layer: int) -> Tensor:
+        """Return the cell (B, D) fp32 after each row's last token; zeros before the first."""
+        values = self.pool.values[layer]  # (R, 1, C, D)
+        if self.slots is None:
+            return values.new_zeros(self.rows, values.shape[3])
+        slots = self.slots - self.pool.first[self.pool.numbers[layer]]
+        rows = torch.arange(self.rows, device=values.device)
+        found = values[rows // self.beams, 0, slots.clamp_min(0)]
+        return found.masked_fill((self.slots < 0)[:, None], 0.0)
+
+    def append(self, layer: int, cells: Tensor) -> None:
+        """Write the cells (B, T, D) of new tokens."""
+        values = self.pool.values[layer]
+        start = self.used - self.pool.first[self.pool.numbers[layer]]
+        new = self.pool.used - self.used
+        values[:, 0, start : start + new] = cells.reshape(values.shape[0], new, -1)
+
+
 def place(x: Tensor, start: int, room: int) -> Tensor:
     """Move (B, K, C, E) to slot `start` (below 0: cut) of (B, K, room, E).
 

@@ -211,12 +211,12 @@ class Transformer(nn.Module):
         x = self.decoder_entrance(vectors, positions, self.precision, None)
         own = (state.lengths + steps).repeat_interleave(steps) if decoder.needs_lengths else None
         hidden = state.extend(steps)
-        context = Context(
-            angles=decoder.angles(positions, own),
-            cache=state,
-            shape=(count, steps),
-            slot_biases=state.biases(hidden, steps, decoder.masks, decoder.position_bias),
-        )
+        context = Context(angles=decoder.angles(positions, own), cache=state, shape=(count, steps))
+        if decoder.is_recurrent:
+            context.cells = state.cells()
+        else:
+            masks, bias = decoder.masks, decoder.position_bias
+            context.slot_biases = state.biases(hidden, steps, masks, bias)
         done = None if self.compiled is None else self.compiled(x, context, state)
         x, logits = self.decode_layers(x, context) if done is None else done
         state.advance(steps)

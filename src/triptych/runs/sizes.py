@@ -322,7 +322,10 @@ def _block(dials: StackConfig, memory_width: int | None) -> int:
     parts = biases + sizes.get(dials.query_key_norm or "", 0) * a_norm
     norm = width * a_norm * (2 if dials.norm_placement == "both" else 1)
     norms = norm * (1 if dials.parallel == "one_norm" else 2)
-    count = 2 * width * queries + 2 * width * keys + parts + feed_forward + norms
+    own = 2 * width * queries + 2 * width * keys + parts
+    if dials.self_attention is not None:  # a recurrent unit in its place
+        own = 2 * width * width + dials.bias * width
+    count = own + feed_forward + norms
     if dials.attention_globals is not None:  # queries, keys and values of their own
         count += width * (queries + 2 * keys)
         count += sum(
