@@ -16,9 +16,17 @@ from ..data.tokenizers.scored_pieces import tokenizer_json
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.settings import DecodingSettings, written_settings
 from ..errors import RunError, UsageError, brief, unknown
-from ..interchange import ctranslate2, ctranslate2_reader, gguf, gguf_models, huggingface, llama
+from ..interchange import (  # fmt: skip
+    ctranslate2,
+    ctranslate2_reader,
+    gguf,
+    gguf_models,
+    huggingface,
+    llama,
+    marian_files,
+)
 from ..interchange import llama2c as llama_file
-from ..interchange.families import BY_KIND, READ
+from ..interchange.families import BY_KIND, OF_FILES, READ
 from ..interchange.family import Family, PublishedClass
 from ..interchange.name_map import Certificate, NameMap
 from ..interchange.rules import Rename
@@ -168,7 +176,7 @@ def _held(use: Use, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tens
 
 def family_of(kind: str, given: object, where: str) -> Family:
     """Return the family of a model_type. Raise RunError naming the nearest for an unknown one."""
-    found = READ.get(kind)
+    found = READ.get(kind) or OF_FILES.get(kind)
     if found is None:
         near = [one for one in (f"{kind}_text",) if one in READ] or get_close_matches(
             kind, READ, 1, 0.6
@@ -186,6 +194,8 @@ def _opened(source: str | Path) -> huggingface.Folder:
         return gguf_models.read_model(source)
     if ctranslate2.is_folder(source):
         return ctranslate2_reader.read_model(source)
+    if marian_files.is_folder(source):
+        return marian_files.read_model(source)
     return huggingface.read_folder(source)
 
 
@@ -360,7 +370,7 @@ def _context(config: ModelConfig) -> dict[str, object]:
 
 
 def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
-    preset = BY_KIND[kind].preset
+    preset = (BY_KIND.get(kind) or OF_FILES[kind]).preset
     base, changed = PRESETS[preset], {}
     assert isinstance(base, ModelConfig), "an imported model is not a recurrent network"
     for ours, theirs in ((config.encoder, base.encoder), (config.decoder, base.decoder)):

@@ -18,6 +18,7 @@ from . import (
     longformer,
     m2m100,
     marian,
+    marian_files,
     mistral,
     mixtral,
     modernbert,
@@ -81,3 +82,4 @@ READ: dict[str, Family] = {
     kind: one for one in FAMILIES if one.read_config is not None for kind in one.kinds
 }
 BY_KIND: dict[str, Family] = {kind: one for one in FAMILIES for kind in one.kinds}
+OF_FILES = {marian_files.KIND: marian_files.FAMILY}  # of files of other libraries, only read
