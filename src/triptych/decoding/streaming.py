@@ -11,7 +11,7 @@ from .generate import decoding_of
 from .hypothesis import Hypothesis
 from .requests import DecodingRequest, TokenDecoder, remaining
 from .steps import AdmitArguments
-from .text import cut_at, delta, last_line, reader, stable, trimmed
+from .text import answer_reader, cut_at, delta, last_line, reader, stable, trimmed
 from .writing import REPREFILL_SEED_STRIDE, Continuing, begun, source_inputs
 
 
@@ -35,7 +35,7 @@ def _answer(
     model: AnyModel | Drafted, request: DecodingRequest, tokenizer: TokenDecoder
 ) -> Generator[str, None, bool]:
     """Yield the answer to a source."""
-    sent, answer = "", None
+    sent, answer, reads = "", None, answer_reader(tokenizer, request.prompt)
     arguments: AdmitArguments = {
         "inputs": source_inputs(model, [request]),
         "settings": replace(request.settings, n_best=1),
@@ -45,9 +45,9 @@ def _answer(
     given = max(0, len(request.prompt) - 1)
     for answer in _steps(model, tokenizer.begin_id, tokenizer, arguments):
         if isinstance(answer, Hypothesis):
-            text = trimmed(tokenizer.decode(answer.tokens[given:]), answer.finished)
+            text = trimmed(reads.decode(answer.tokens[given:]), answer.finished)
         else:
-            text = tokenizer.decode(answer[given:])
+            text = reads.decode(answer[given:])
         yield from delta(text, sent, None, None, final=isinstance(answer, Hypothesis))
         sent = stable(text, sent, None, None)
     assert isinstance(answer, Hypothesis), "the last of the steps"

@@ -31,6 +31,16 @@ def reader(tokenizer: TokenDecoder, prompt: Sequence[int]) -> TokenDecoder:
     )
 
 
+def answer_reader(tokenizer: TokenDecoder, prompt: Sequence[int]) -> TokenDecoder:
+    """Return what decodes an answer to a source, after the ids `prompt` that it begins with.
+
+    They are special tokens, of a language for example, or words that were given.
+    """
+    if tokenizer.decode(prompt):
+        return tokenizer
+    return FromTheBeginning(tokenizer, tokenizer.begin_id, tokenizer.end_ids)
+
+
 def is_bare(tokenizer: TokenDecoder, prompt: Sequence[int]) -> bool:
     """Tell whether a prompt holds only begin."""
     return len(prompt) == 1 and prompt[0] == tokenizer.begin_id

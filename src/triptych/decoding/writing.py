@@ -29,7 +29,7 @@ from .requests import (
 )
 from .settings import DecodingSettings
 from .steps import AdmitArguments
-from .text import cut_at, is_bare, last_line, reader, stopper, trimmed
+from .text import answer_reader, cut_at, is_bare, last_line, reader, stopper, trimmed
 
 if TYPE_CHECKING:
     from .policies.sampling_policy import Stop
@@ -142,8 +142,9 @@ def _answered(
 ) -> DecodedText:
     """Return the answer that a hypothesis holds after the tokens that it had to begin with."""
     tokens = one.tokens[given:]
+    text = answer_reader(tokenizer, request.prompt).decode(tokens)
     return DecodedText(
-        text=trimmed(tokenizer.decode(tokens), one.finished),
+        text=trimmed(text, one.finished),
         tokens=tokens,
         log_probability=one.log_probability,
         score=one.score,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Sinusoids = Literal["interleaved", "halves", "fairseq"]
 BIAS = "final_logits_bias"
-LAYOUTS: tuple[Sinusoids, ...] = ("halves", "interleaved")
+LAYOUTS: tuple[Sinusoids, ...] = ("halves", "interleaved", "fairseq")
 NEAR = 1e-5  # between the same sinusoids, computed in other ways
 SIDES = ("encoder", "decoder")
 DEFAULTS: dict[str, str | float] = {

@@ -177,7 +177,9 @@ class _Table:
 
     def _shape(self, name: str, length: int) -> tuple[int, ...]:
         if length > MOST_DIMENSIONS:
-            _damaged(self.path, message("{name} has {rank} dimensions", name=name[:60], rank=length))
+            _damaged(
+                self.path, message("{name} has {rank} dimensions", name=name[:60], rank=length)
+            )
         shape = struct.unpack(f"<{length}i", self._take(4, length))
         if any(one < 1 for one in shape):
             _damaged(self.path, message("{name} has the shape {shape}", name=name[:60],

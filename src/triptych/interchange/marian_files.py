@@ -287,6 +287,4 @@ def _refusals(config: ModelConfig) -> list[str]:
 
 
 PLAIN_FAMILY = bart_like.family(KIN)
-FAMILY: Family = replace(
-    PLAIN_FAMILY, read_config=_read_config, body=_body, refusals=_refusals
-)
+FAMILY: Family = replace(PLAIN_FAMILY, read_config=_read_config, body=_body, refusals=_refusals)

@@ -50,7 +50,9 @@ def read_vocabulary(folder: Path, named: object, rows: int) -> Vocabulary:
     Raises:
         RunError: There is none, there are several, or it has more tokens than there are rows.
     """
-    found = sorted({one for one in named if isinstance(one, str)} if isinstance(named, list) else [])
+    found = sorted(
+        {one for one in named if isinstance(one, str)} if isinstance(named, list) else []
+    )
     found = [one for one in found if Path(one).name == one and (folder / one).is_file()]
     found = found or sorted(one.name for one in folder.glob("*.spm"))
     pieces = [one for one in found if one.endswith(".spm")]
