@@ -50,8 +50,9 @@ def tensors(is_recurrent: bool = True, seed: int = 4) -> dict[str, Array]:
             if own:
                 found |= {f"{name}_rnn_W": some(WIDTH, WIDTH), f"{name}_rnn_Wf": some(WIDTH, WIDTH),
                           f"{name}_rnn_bf": some(1, WIDTH)}  # fmt: skip
-            found |= {f"{name}_ffn_W1": some(WIDTH, INNER), f"{name}_ffn_b1": some(1, INNER),
-                      f"{name}_ffn_W2": some(INNER, WIDTH), f"{name}_ffn_b2": some(1, WIDTH)}  # fmt: skip
+            for part, sizes in (("1", (WIDTH, INNER)), ("2", (INNER, WIDTH))):
+                found[f"{name}_ffn_W{part}"] = some(*sizes)
+                found[f"{name}_ffn_b{part}"] = some(1, sizes[1])
             norms = ["ffn_ffn", "rnn_ffn" if own else "self_Wo"]
             for norm in [*norms, *(["context_Wo"] if side == "decoder" else [])]:
                 found[f"{name}_{norm}_ln_scale"] = some(1, WIDTH)

@@ -19,7 +19,7 @@ from triptych.convert import export_run, import_folder
 from triptych.errors import RunError
 from triptych.inference.loading import load
 from triptych.interchange import marian_file, marian_files, sentencepiece_file
-from triptych.interchange.flat_yaml import read_flat
+from triptych.interchange.flat_yaml import read_flat, read_numbers
 from triptych.runs.run import Run
 from triptych.runs.storage import read_tensors
 
@@ -113,6 +113,44 @@ def test_a_model_with_attention_becomes_one_of_transformers(tmp_path: Path) -> N
         assert torch.equal(one, tensors[name]), name
 
 
+def test_two_sides_have_the_numbers_of_a_vocabulary(tmp_path: Path) -> None:
+    """As the archives of OPUS-MT: model.npz, decoder.yml, vocab.yml, source.spm, target.spm."""
+    there, files = tmp_path / "there", VOCABULARY.parent
+    numbers = [*json.loads((files / "vocab.json").read_text())]
+    numbers = [one for one in numbers if one not in ("</s>", "<unk>", "<pad>", "<s>")]
+    numbers = ["</s>", "<unk>", *numbers]
+    own = marian_toys.tensors(False)
+    extra = np.random.default_rng(1).normal(0, 0.3, (len(numbers), 16)).astype(np.float32)
+    own |= {"Wemb": extra, "decoder_ff_logit_out_b": extra[:, :1].T}
+    there.mkdir()
+    rows = f"[{len(numbers)}, {len(numbers)}]"
+    text = marian_toys.settings_text(dim_vocabs=rows, **ATTENTION)
+    (there / "opus.spm32k.npz").write_bytes(marian_toys.npz(own, text))
+    quoted = (json.dumps(one, ensure_ascii=place % 2 > 0) for place, one in enumerate(numbers))
+    lines = (f"{one}: {place}\n" for place, one in enumerate(quoted))
+    (there / "opus.spm32k.vocab.yml").write_text("".join(lines))
+    (there / "decoder.yml").write_text(
+        "models:\n  - opus.spm32k.npz\nvocabs:\n  - opus.spm32k.vocab.yml\n"
+        "  - opus.spm32k.vocab.yml\nbeam-size: 6\nnormalize: 1\n"
+    )
+    for name in ("source.spm", "target.spm"):
+        (there / name).write_bytes((files / name).read_bytes())
+    import_folder(there, tmp_path / "run")
+    predictor = load(tmp_path / "run")
+    source, target = predictor.tokenizers.source, predictor.tokenizers.target
+    assert source is not target and Run(tmp_path / "run").read_config().decoding["beams"] == 6
+    pieces = {one.text for one in sentencepiece_file.read(VOCABULARY).pieces}
+    assert all(numbers[one] in pieces for one in source.encode("the cat sat on the mat"))
+    assert target.decode([len(numbers), *target.encode("die Katze")]) == "die Katze"
+    assert source.starts() == [len(numbers)]
+    reference = Reference(own, 1e-5)
+    for text, one in zip(TEXTS, predictor.predict(TEXTS, beams=1, max_length=4), strict=True):
+        last = reference.logits(source.source_of(source.encode(text)), list(one.tokens)[:-1])
+        last[:, 1] = -np.inf
+        assert last.argmax(1).tolist() == list(one.tokens)
+        assert one.text == target.decode([len(numbers), *one.tokens])
+
+
 def test_a_recurrent_decoder_stays_here(tmp_path: Path) -> None:
     marian_toys.write(tmp_path / "there")
     import_folder(tmp_path / "there", tmp_path / "run")
@@ -138,7 +176,7 @@ BAD = {  # the bytes of a file -> what is said
     "a long name": (changed_bytes(WHOLE, 16, 900), "more than its"),
     "no name": (changed_bytes(WHOLE, 16, 4), "is not a name"),
     "dimensions": (changed_bytes(WHOLE, 32, 1 << 60), "Wemb has 1152921504606846976 dimensions"),
-    "the size": (changed_bytes(WHOLE, 40, 1 << 50), "has 1,125,899,906,842,624 bytes instead of 16"),
+    "the size": (changed_bytes(WHOLE, 40, 1 << 50), "1,125,899,906,842,624 bytes instead of 16"),
     "a small size": (changed_bytes(WHOLE, 40, 8), "has 8 bytes instead of 16"),
     "more": (WHOLE + b"\0", "goes on for 1 bytes"),
     "a negative shape": (marian_toys.packed([("Wemb", 0x404, (-2, 2), bytes(16))]),
@@ -269,5 +307,11 @@ def test_flat_yaml() -> None:
                 "a: 'x", 'a: "\\u12"', "a: 1\n- 2"):  # fmt: skip
         with pytest.raises(RunError, match=r"x.yml, line \d"):
             read_flat(bad, "x.yml")
+    assert read_numbers("\"</s>\": 0\n'': 1\n\"\\xE9\": 2\n:: 3\na: 4", "v") == {
+        "</s>": 0, "": 1, "é": 2, ":": 3, "a": 4,
+    }  # fmt: skip
+    for bad in ("a", "a: b", "a: 1\na: 2", '"a: 1'):
+        with pytest.raises(RunError, match=r"v, line \d"):
+            read_numbers(bad, "v")
     with pytest.raises(RunError, match="larger than 1 MB"):
         read_flat("a" * (1 << 21), "x.yml")

@@ -11,7 +11,8 @@ import re
 
 from ..errors import RunError, brief
 
-LARGEST = 1 << 20  # bytes
+LARGEST = 1 << 20  # characters
+LARGEST_VOCABULARY = 64 << 20
 Scalar = str | int | float | bool | None
 WORDS: dict[str, Scalar] = {
     "true": True, "false": False, "null": None, "~": None, "": None, "yes": True, "no": False,
@@ -79,3 +80,32 @@ def _scalar(text: str) -> Scalar:
     if INTEGER.fullmatch(text):
         return int(text)
     return float(text) if NUMBER.fullmatch(text) else text
+
+
+def read_numbers(text: str, where: str) -> dict[str, int]:
+    """Read a vocabulary: a token and its number in each line. Raises RunError naming a bad line."""
+    if len(text) > LARGEST_VOCABULARY:
+        raise RunError("{where} is larger than {size} MB.", where=where,
+                       size=LARGEST_VOCABULARY >> 20)  # fmt: skip
+    found: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        if not stripped or stripped == "---":
+            continue
+        key, _, value = stripped.rpartition(":")
+        try:
+            token = str(_scalar(_escaped(key.rstrip()))) if key[:1] in ("'", '"') else key
+            if not key or not INTEGER.fullmatch(value.strip()) or token in found:
+                raise ValueError
+        except ValueError:
+            raise RunError(
+                "{where}, line {number}: {line} is not a token of its own and its number.",
+                where=where, number=number, line=brief(repr(stripped), 60),
+            ) from None  # fmt: skip
+        found[token] = int(value)
+    return found
+
+
+def _escaped(text: str) -> str:
+    """Write characters that YAML names by two digits as JSON does, by four."""
+    return re.sub(r"\\x([0-9A-Fa-f]{2})", r"\\u00\1", text) if text[0] == '"' else text

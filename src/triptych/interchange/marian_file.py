@@ -128,8 +128,7 @@ class _Table:
                 "{path} is of binary version {version} of Marian; triptych reads {known}.",
                 path=self.path, version=version, known=VERSION,
             )  # fmt: skip
-        rows = [HEADER.unpack_from(table, HEADER.size * place)
-                for table in (self._take(HEADER.size, count),) for place in range(count)]  # fmt: skip
+        rows = [*HEADER.iter_unpack(self._take(HEADER.size, count))]
         names = [self._name(length) for length, *_ in rows]
         shapes = [self._shape(name, row[2]) for name, row in zip(names, rows, strict=True)]
         if len(set(names)) < count:

@@ -1,17 +1,16 @@
 """Read a model of the Marian toolkit (Junczys-Dowmunt et al. 2018) from its own files.
 
-A folder holds the model as `model….bin` or `….npz`, and its vocabulary as `….spm`. The small models
-of Bergamot and Firefox have an SSRU in their decoder (Kim et al. 2019). Tensors get the names of
-the library transformers, whose Marian is the same but for such decoders and for the frequencies of
-its sinusoids.
+A folder holds the model as `….bin` or `….npz`, and its vocabulary as `….spm`. The small models of
+Bergamot and Firefox have an SSRU in their decoder (Kim et al. 2019). Tensors get the names of the
+library transformers, whose Marian is the same but for such decoders and for the frequencies of its
+sinusoids.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +106,7 @@ def read_model(path: str | Path) -> Folder:
         places={},
         tokenizer=held.text,
         tokenizer_file=held.file,
+        target_tokenizer=held.target,
         generation_config=_generation(held, given),
         reader=partial(_tensors, file, renamed, held.rows),
         shapes=list(file.shapes.values()),

@@ -1,17 +1,23 @@
-"""Read the vocabulary of a model of Marian: a SentencePiece file, or a tokenizer.json made of it."""
+"""Read the vocabulary of a model of Marian.
+
+It is a SentencePiece file, or a tokenizer.json made of one; or two such files, for the source and
+the target, and a list of numbers for the pieces of both, as the models of OPUS-MT have.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..data.tokenizers.tokenizer_file import TokenizerJson
 from ..errors import RunError, brief
 from ..runs.storage import parsed
 from . import sentencepiece_file
 from . import sentencepiece_tokenizers as layouts
+from .flat_yaml import read_numbers
+from .sentencepiece_families import TWO
 from .sentencepiece_file import Kind, Piece
 from .tokenizer_given import read_text, written
 
@@ -25,12 +31,14 @@ class Vocabulary:
     """Hold a vocabulary as the text of a tokenizer.json, and the numbers of its special tokens.
 
     Args:
+        target: That of the target, if it is another.
         file: Where it is from.
         rows: Tokens, with `start`, which Marian has no row for.
         start: The token before the first word, whose vector is zero.
     """
 
     text: str = field(repr=False)
+    target: str | None = field(default=None, repr=False)
     file: str
     rows: int
     start: int
@@ -50,10 +58,13 @@ def read_vocabulary(folder: Path, named: object, rows: int) -> Vocabulary:
     Raises:
         RunError: There is none, there are several, or it has more tokens than there are rows.
     """
-    found = sorted(
-        {one for one in named if isinstance(one, str)} if isinstance(named, list) else []
-    )
-    found = [one for one in found if Path(one).name == one and (folder / one).is_file()]
+    listed = {one for one in named if isinstance(one, str)} if isinstance(named, list) else set()
+    found = [one for one in sorted(listed) if Path(one).name == one and (folder / one).is_file()]
+    numbers = [one for one in found if one.endswith((".yml", ".yaml"))]
+    numbers = numbers or sorted(one.name for one in folder.glob("*vocab*.y*ml"))
+    if numbers and all((folder / name).is_file() for name in TWO):
+        return _of_two(folder, numbers[0], rows)
+    found = [one for one in found if one not in numbers]
     found = found or sorted(one.name for one in folder.glob("*.spm"))
     pieces = [one for one in found if one.endswith(".spm")]
     if len(pieces) > 1:
@@ -70,6 +81,37 @@ def read_vocabulary(folder: Path, named: object, rows: int) -> Vocabulary:
         "{path} has no vocabulary. Put the model's SentencePiece file (….spm) or a tokenizer.json "
         "beside it.",
         path=folder,
+    )  # fmt: skip
+
+
+def _of_two(folder: Path, name: str, rows: int) -> Vocabulary:
+    """Read the two files of pieces and the numbers of both."""
+    numbers = read_numbers(read_text(folder / name), str(folder / name))
+    _refuse_size(folder / name, len(numbers), rows)
+    lacking = [one for one in (END, UNKNOWN) if one not in numbers]
+    if lacking or sorted(numbers.values()) != list(range(len(numbers))):
+        raise RunError(
+            "{path} must number its tokens from 0 on, {names} too. Copy it again.",
+            path=folder / name, names=f"{END}, {UNKNOWN}",
+        )  # fmt: skip
+    start = _start(folder / name, set(numbers))
+    specials = [END, UNKNOWN, start, *(one for one in numbers if one[:2] == ">>")]
+    numbers |= {f" unused {place}": place for place in range(len(numbers), rows)} | {start: rows}
+    texts: list[str] = []
+    notes: list[str] = []
+    for one in TWO:
+        held = sentencepiece_file.read(folder / one)
+        layout = layouts.numbered(held, numbers, specials, UNKNOWN)
+        layout.single, layout.pair = layouts.ENDED
+        texts.append(written(layouts.tokenizer_json(held, layout)))
+        count = layouts.without_numbers(held, numbers)
+        if count:
+            notes.append(
+                f"{one}: {count:,} pieces have no number in {name}; others spell their texts."
+            )
+    return Vocabulary(
+        text=texts[0], target=texts[1], file=TWO[0], rows=rows + 1, start=rows, end=numbers[END],
+        unknown=numbers[UNKNOWN], notes=notes,
     )  # fmt: skip
 
 
@@ -121,8 +163,13 @@ def _of_json(path: Path, rows: int) -> Vocabulary:
     values: Any = parsed(read_text(path), path, "Copy it again.")
     model = values.get("model") if isinstance(values, dict) else None
     vocabulary: Any = model.get("vocab") if isinstance(model, dict) else None
-    if not isinstance(vocabulary, list) or not all(
-        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in vocabulary
+    if (
+        model is None
+        or not isinstance(vocabulary, list)
+        or not all(
+            isinstance(one, list) and len(one) == 2 and isinstance(one[0], str)
+            for one in vocabulary
+        )
     ):
         raise RunError(
             "{path} is not a unigram tokenizer, as Marian's SentencePiece files are. Put that file "
@@ -139,7 +186,7 @@ def _of_json(path: Path, rows: int) -> Vocabulary:
     start = _start(path, set(names))
     model["vocab"] = [*vocabulary, *([one, 0.0] for one in (*spare, start))]
     numbers[start] = rows
-    own: TokenizerJson = values
+    own: TokenizerJson = cast(Any, values)
     own["added_tokens"] = [layouts.added(one, numbers[one]) for one in (END, UNKNOWN, start)]
     own["post_processor"] = layouts.template(*layouts.ENDED, numbers)
     return Vocabulary(
