@@ -111,6 +111,9 @@ def test_a_model_with_attention_becomes_one_of_transformers(tmp_path: Path) -> N
     tensors = read_tensors(second.weights())
     for name, one in read_tensors(first.weights()).items():
         assert torch.equal(one, tensors[name]), name
+    export_run(tmp_path / "run", tmp_path / "there2", "ctranslate2")
+    import_folder(tmp_path / "there2", tmp_path / "third")
+    assert Run(tmp_path / "third").read_config().model == first.read_config().model
 
 
 def test_two_sides_have_the_numbers_of_a_vocabulary(tmp_path: Path) -> None:

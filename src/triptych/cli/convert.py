@@ -46,10 +46,11 @@ def import_(
     source
         A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json (BERT,
         GPT-2, Llama and others); a GGUF file of llama.cpp, whose weights are dequantised; or a
-        folder with a model and its tokenizer (tok*.bin) as llama2.c writes them. Or hf:org/name, or
-        hf:org/name@REVISION: a model of the Hugging Face hub, of which safetensors, JSON and
-        tokenizer files are fetched. Or a LoRA adapter of the library peft (adapter_config.json and
-        adapter_model.safetensors), which is added to its base.
+        folder with a model and its tokenizer (tok*.bin) as llama2.c writes them, or with a
+        translator of the Marian toolkit (its own .bin, or .npz) and its SentencePiece file. Or
+        hf:org/name, or hf:org/name@REVISION: a model of the Hugging Face hub, of which safetensors,
+        JSON and tokenizer files are fetched. Or a LoRA adapter of the library peft
+        (adapter_config.json and adapter_model.safetensors), which is added to its base.
     run
         The run folder to write; it must be new or empty.
     task
