@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from triptych.errors import RunError
 from triptych.inference.loading import load
 from triptych.interchange import marian_file, marian_files, sentencepiece_file
 from triptych.interchange.flat_yaml import read_flat, read_numbers
+from triptych.presets import configure
 from triptych.runs.run import Run
 from triptych.runs.storage import read_tensors
 
@@ -49,6 +51,9 @@ def test_logits_and_answers_are_those_of_marian(
     certificate = import_folder(tmp_path / "there", tmp_path / "run")
     is_dequantised = any("Dequantised" in one for one in certificate.lines())
     assert is_dequantised == kind.startswith("intgemm")
+    own = Run(tmp_path / "run")
+    table = tomllib.loads((own.path / "recipe.toml").read_text())["model"]
+    assert configure(table.pop("preset"), table).stacks == own.read_config().model.stacks
     reference = Reference(meant, 1e-5 if changed else 1e-9)
     predictor = load(tmp_path / "run")
     source = predictor.tokenizers.source

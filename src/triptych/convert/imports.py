@@ -369,22 +369,40 @@ def _context(config: ModelConfig) -> dict[str, object]:
     return {"context": config.decoder.usable_positions}
 
 
+def _dials(config: ModelConfig, base: ModelConfig) -> dict[str, object]:
+    """Return the dials by which stacks differ from a preset's; by side, those of one alone."""
+    sides = {
+        side: {
+            key: value
+            for key, value in dataclasses.asdict(ours).items()
+            if value != getattr(base.stacks[side], key)
+        }
+        for side, ours in config.stacks.items()
+    }
+    for own in sides.values():
+        if own.get("by_block"):
+            own["by_block"] = {
+                key: [UNSET if one is None else one for one in values]
+                for key, values in own["by_block"].items()
+            }
+    first, *others = sides.values()
+    shared = {
+        key: value
+        for key, value in first.items()
+        if all(key in own and own[key] == value for own in others)
+    }
+    apart = {
+        side: {key: value for key, value in own.items() if key not in shared}
+        for side, own in sides.items()
+    }
+    return shared | {side: own for side, own in apart.items() if own}
+
+
 def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
     preset = (BY_KIND.get(kind) or OF_FILES[kind]).preset
-    base, changed = PRESETS[preset], {}
+    base = PRESETS[preset]
     assert isinstance(base, ModelConfig), "an imported model is not a recurrent network"
-    for ours, theirs in ((config.encoder, base.encoder), (config.decoder, base.decoder)):
-        if ours is not None and theirs is not None:
-            changed |= {
-                key: value
-                for key, value in dataclasses.asdict(ours).items()
-                if value != getattr(theirs, key)
-            }
-    if "by_block" in changed:
-        changed["by_block"] = {
-            key: [UNSET if one is None else one for one in values]
-            for key, values in (changed["by_block"] or {}).items()
-        }
+    changed = _dials(config, base)
     if config.tied_embeddings != base.tied_embeddings:
         changed["tied_embeddings"] = config.tied_embeddings
     recipe = Recipe(

@@ -40,6 +40,7 @@ PLAIN: dict[str, tuple[object, ...]] = {
     "type": ("transformer",),
     "input-types": ([],),
     "lemma-dim-emb": (0,),
+    "right-left": (False,),
     "layer-normalization": (False,),
     "tied-embeddings-all": (True,),
     "ulr": (False,),
@@ -47,7 +48,6 @@ PLAIN: dict[str, tuple[object, ...]] = {
     "transformer-ffn-depth": (2,),
     "transformer-decoder-ffn-depth": (0, 2),
     "transformer-decoder-dim-ffn": (0,),
-    "transformer-dim-ffn": (),
     "transformer-no-projection": (False,),
     "transformer-no-bias": (False,),
     "transformer-no-affine": (False,),
@@ -133,7 +133,7 @@ def _config(settings: Mapping[str, object], file: MarianFile) -> dict[str, objec
     problems = [
         f"{key} is {brief(repr(settings.get(key)))}, not {' or '.join(map(repr, wanted))}"
         for key, wanted in PLAIN.items()
-        if wanted and settings.get(key, DEFAULTS.get(key, wanted[0])) not in wanted
+        if settings.get(key, DEFAULTS.get(key, wanted[0])) not in wanted
     ]
     kind = settings.get("transformer-decoder-autoreg", "self-attention")
     cell = settings.get("dec-cell", UNIT)
