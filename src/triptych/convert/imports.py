@@ -395,7 +395,7 @@ def _dials(config: ModelConfig, base: ModelConfig) -> dict[str, object]:
         side: {key: value for key, value in own.items() if key not in shared}
         for side, own in sides.items()
     }
-    return shared | {side: own for side, own in apart.items() if own}
+    return {**shared, **{side: own for side, own in apart.items() if own}}
 
 
 def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
