@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -26,21 +25,18 @@ from ..interchange import (  # fmt: skip
     marian_files,
 )
 from ..interchange import llama2c as llama_file
-from ..interchange.families import BY_KIND, OF_FILES, READ
+from ..interchange.families import OF_FILES, READ
 from ..interchange.family import Family, PublishedClass
 from ..interchange.name_map import Certificate, NameMap
 from ..interchange.rules import Rename
 from ..interchange.sentence_transformers import read_pooling
 from ..model.config import ModelConfig
-from ..model.dials import UNSET
-from ..presets import PRESETS, parameter_count
-from ..recipe.schema import ModelTable, Recipe
+from ..presets import parameter_count
 from ..runs.mapped import written_type
 from ..runs.run import Run, RunConfig
 from ..runs.sizes import refuse_unlike
 from ..runs.storage import whole_folder
 from ..tasks.specs import SPECS, build_task
-from ..tasks.task import Task
 from . import hub
 from .answers import numbers_of, rewriting, sides_of
 from .cards import card_of_import
@@ -48,6 +44,7 @@ from .generation import decoding_of
 from .heads import OWN, TASKS, Use, own_use, use_of
 from .published_chat import NEXT_TOKENS, use_of_decoder
 from .shared import IMPORT, VECTORS, keep_files, shapes
+from .written_recipe import written_recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,7 +126,7 @@ def import_folder(
         run = Run.create(aside)
         _write_tokenizers(run, found)
         run.write_labels(use.labels)
-        run.write_recipe(_recipe(found.kind, found.config, chosen, name))
+        run.write_recipe(written_recipe(found.kind, found.config, chosen, name))
         run.write_json(IMPORT, {**certificate.to_json(), **found.metadata})
         run.write_card(card_of_import(certificate, found.config, use.task, found.path, name))
         run.write_mapped(tensors, found.drop)
@@ -367,47 +364,3 @@ def _writing(task: str | None) -> str:
 def _context(config: ModelConfig) -> dict[str, object]:
     assert config.decoder is not None, "a decoder-only model has a decoder"
     return {"context": config.decoder.usable_positions}
-
-
-def _dials(config: ModelConfig, base: ModelConfig) -> dict[str, object]:
-    """Return the dials by which stacks differ from a preset's; by side, those of one alone."""
-    sides = {
-        side: {
-            key: value
-            for key, value in dataclasses.asdict(ours).items()
-            if value != getattr(base.stacks[side], key)
-        }
-        for side, ours in config.stacks.items()
-    }
-    for own in sides.values():
-        if own.get("by_block"):
-            own["by_block"] = {
-                key: [UNSET if one is None else one for one in values]
-                for key, values in own["by_block"].items()
-            }
-    first, *others = sides.values()
-    shared = {
-        key: value
-        for key, value in first.items()
-        if all(key in own and own[key] == value for own in others)
-    }
-    apart = {
-        side: {key: value for key, value in own.items() if key not in shared}
-        for side, own in sides.items()
-    }
-    return {**shared, **{side: own for side, own in apart.items() if own}}
-
-
-def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
-    preset = (BY_KIND.get(kind) or OF_FILES[kind]).preset
-    base = PRESETS[preset]
-    assert isinstance(base, ModelConfig), "an imported model is not a recurrent network"
-    changed = _dials(config, base)
-    if config.tied_embeddings != base.tied_embeddings:
-        changed["tied_embeddings"] = config.tied_embeddings
-    recipe = Recipe(
-        name=name,
-        task={"name": task.name, **task.options},
-        model=ModelTable(preset=preset, dials=changed),
-    )
-    return f"# Imported, not trained here: import.json says from where.\n\n{recipe.to_toml()}"
