@@ -243,7 +243,7 @@ def test_what_cannot_be_done_with_a_prompt_is_said(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--choices", "a,b"], "Give --as classification"),
+        (["--choices", "a,b"], "Give --as TASK"),
         (
             ["--as", "classification", "--choices", "good", "--data", "judged.tsv"],
             "Unknown label 'bad'",

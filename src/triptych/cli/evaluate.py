@@ -15,10 +15,11 @@ from ..errors import DataError, UsageError
 from ..messages import Message, conjoined, listed, message, sentences
 from .columns import AS_FOUND, ReadingFlags
 from .console import Counting, talk
+from .judged import judge_run
+from .judging import UNJUDGED, JudgementOutput, Judging, write_answers
 from .language import help_text
 from .outputs import refuse_output, refuse_page
 from .predict import Precision, decoding_changes, load_run
-from .prompting import UNJUDGED, JudgementOutput, Judging, judge_run, write_answers
 from .threads import thread_notes
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def evaluate(
     if judging != UNJUDGED:
         raise UsageError(
             message(
-                "--examples, --template, --choices and --normalise configure how a language model "
-                "is judged. Give --as classification with them."
+                "--examples, --template, --turns, --limit, --choices and --normalise configure how "
+                "a language model is judged. Give --as TASK with them."
             )
         )
     asked = Asked(split, data, to, json_, bootstrap, predictions, comparing)
@@ -147,9 +148,7 @@ def _refuse_beside_judging(comparing: Comparing) -> None:
     """Raise UsageError for flags that --as does not take."""
     given = [name for name in ("html", "baseline") if getattr(comparing, name)]
     if given:
-        raise UsageError(
-            "--{flag} has no effect with --as classification. Leave it out.", flag=given[0]
-        )
+        raise UsageError("--{flag} has no effect with --as. Leave it out.", flag=given[0])
 
 
 def _refuse_idle(predictor: Predictor, asked: Asked) -> None:

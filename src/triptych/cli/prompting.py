@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ..errors import UsageError, unknown
-from .console import field, put, table, talk
+from ..errors import UsageError
+from .console import talk
 from .inputs import read_passage
 from .language import help_text
 
 if TYPE_CHECKING:
     from ..data.example import Example
     from ..decoding.settings import DecodingSettings
-    from ..inference.few_shot import FewShot, Judgement
+    from ..inference.few_shot import FewShot
     from ..inference.predictor import Predictor
-
-MOST_CHOICES = 200  # labels that are taken from the data without --choices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +75,11 @@ class Prompting:
             )
         from ..inference.few_shot import TEMPLATE, FewShot, read_examples
 
+        if not predictor.task.spec.continues:
+            raise UsageError(
+                "Examples in a prompt are for a run that generates text; this one is for "
+                f"{predictor.task.name}."
+            )
         return FewShot(
             predictor,
             read_examples(self.examples) if self.examples else [],
@@ -87,58 +87,7 @@ class Prompting:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judging:
-    """Hold the flags that judge labels of a classification set by their likelihood."""
-
-    as_: Annotated[
-        Literal["classification"] | None,
-        Parameter(
-            name="--as",
-            help=help_text(
-                "Evaluate a language model on the classification set --data.set (or --data FILE) "
-                "without training."
-            ),
-        ),
-    ] = None
-    examples: Annotated[
-        str | None,
-        Parameter(
-            help=help_text(
-                "With --as: worked examples in the prompt, as a number to draw from the training "
-                "part or as a file."
-            )
-        ),
-    ] = None
-    template: Annotated[
-        str | None,
-        Parameter(
-            help=help_text(
-                r'With --as: how an example is written, by default "{text}\nLabel: {label}\n\n".'
-            )
-        ),
-    ] = None
-    choices: Annotated[
-        str | None,
-        Parameter(
-            help=help_text(
-                "With --as: the labels to choose from, a,b or label=words,label=words; by default "
-                "those of the data."
-            )
-        ),
-    ] = None
-    normalise: Annotated[
-        Literal["sum", "token", "byte", "prior"],
-        Parameter(
-            help=help_text(
-                "With --as: what labels are compared by: their log-probability (sum), its mean "
-                "per token or byte, or what the text adds to it (prior)."
-            )
-        ),
-    ] = "sum"
-
-
-NOTHING, UNJUDGED = Prompting(), Judging()
+NOTHING = Prompting()
 
 
 def unescaped(given: str | None) -> str | None:
@@ -174,166 +123,3 @@ def notice(dropped: Sequence[int], count: int, context: int) -> None:
     )
     if max(short) > count:
         talk(f"{sum(one > count for one in short):,} texts also lost their beginning.")
-
-
-@dataclass(frozen=True)
-class JudgementOutput:
-    """Hold where a judgement goes besides being printed."""
-
-    as_json: bool
-    resamples: int | None
-    answers: Path | None
-
-
-def write_answers(path: Path, answers: Sequence[str], blocks: bool = False) -> None:
-    """Write the answers to a file, one per line.
-
-    With `blocks` answers keep their lines, and an empty line follows each.
-    """
-    texts = [
-        f"{answer}\n\n" if blocks else " ".join(answer.split("\n")) + "\n" for answer in answers
-    ]
-    path.write_text("".join(texts), encoding="utf-8")
-
-
-def judge_run(
-    predictor: Predictor,
-    split: str,
-    files: list[str] | None,
-    judging: Judging,
-    overrides: dict[str, str],
-    report: JudgementOutput,
-) -> int:
-    """Run `evaluate --as classification`: accuracy beside the share of the largest label."""
-    from ..inference.few_shot import TEMPLATE, FewShot, judge
-    from ..metrics.bootstrap import between, redrawn
-    from ..metrics.classification import SIGNATURES, accuracy, f1
-
-    if not predictor.task.spec.continues:
-        raise UsageError(
-            f"--as is for a run that generates text; this one is for {predictor.task.name}. Leave "
-            "out --as."
-        )
-    examples, worked, name = _data(split, files, judging, overrides)
-    shots = FewShot(predictor, worked, unescaped(judging.template) or TEMPLATE)
-    gold = [example.label or "" for example in examples]
-    choices = _choices(judging.choices, [*gold, *(example.label or "" for example in worked)])
-    talk(
-        f"Judging {len(examples):,} texts of {name}, {len(choices)} labels, {len(worked)} "
-        "examples in the prompt."
-    )
-    found = judge(shots, [example.text or "" for example in examples], choices, judging.normalise)
-    notice([one.dropped for one in found], len(worked), shots.context)
-    predicted = [one.label for one in found]
-    if report.answers is not None:
-        write_answers(report.answers, predicted)
-    scorers = {"accuracy": accuracy, "f1_macro": f1}
-    metrics = {key: scorer(predicted, gold) for key, scorer in scorers.items()}
-    metrics["majority"] = 100.0 * max(Counter(gold).values()) / len(gold)
-    drawn = redrawn(
-        lambda places: {
-            key: scorer([predicted[place] for place in places], [gold[place] for place in places])
-            for key, scorer in scorers.items()
-        },
-        len(gold),
-        report.resamples or 0,
-    )
-    intervals = {
-        key: (ends.low, ends.high)
-        for key, ends in ((key, between(metrics[key], each)) for key, each in drawn.items())
-    }
-    signature = (
-        f"accuracy = {SIGNATURES['accuracy']}; majority = share of the most frequent label of the "
-        f"scored texts; judged by likelihood, {len(worked)} examples, "
-        f"normalise:{judging.normalise}, template:{unescaped(judging.template) or TEMPLATE!r}"
-    )
-    _print(metrics, intervals, signature, name, found, report.as_json)
-    return 0
-
-
-def _print(
-    metrics: dict[str, float],
-    intervals: dict[str, tuple[float, float]],
-    signature: str,
-    name: str,
-    found: Sequence[Judgement],
-    as_json: bool,
-) -> None:
-    if as_json:
-        values: dict[str, object] = {
-            "task": "classification",
-            "split": name,
-            "examples": len(found),
-            "metrics": metrics,
-        }
-        values |= {"signature": signature} | ({"intervals": intervals} if intervals else {})
-        put(json.dumps(values, ensure_ascii=False))
-        return
-    ends = {key: f"[{low:.2f}, {high:.2f}]" for key, (low, high) in intervals.items()}
-    put(table([[key, f"{value:.2f}", ends.get(key, "")] for key, value in metrics.items()]))
-    put(field(signature))
-
-
-def _data(
-    split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]
-) -> tuple[list[Example], list[Example], str]:
-    """Return the texts to judge, the examples for the prompt, and a name for the texts."""
-    from ..data.hub.data_sets import located_name
-    from ..data.load import load_split, reader_of
-    from ..data.table import DataTable
-    from ..inference.few_shot import drawn, read_examples
-    from ..recipe.schema import nested
-
-    given = nested(overrides, task="classification")
-    for name in given:
-        if name != "data":
-            raise UsageError(
-                f"--{next(key for key in overrides if key.startswith(name))} has no effect with "
-                "--as, which reads only --data.KEY."
-            )
-    data, needs = DataTable(**given.get("data", {})), ("text", "label")
-    if files:
-        given_names = [name for part in files for name in part.split(",")]
-        names = [located_name(one, split, talk) for one in given_names]
-        examples, called = reader_of(needs)(names, data, needs, talk), ", ".join(given_names)
-    else:
-        examples, called = (
-            load_split(data, split, talk, needs),
-            split if data.set is None else f"{data.set} {split}",
-        )
-    if not examples:
-        raise UsageError(f"There is nothing to judge: {called} has no text with a label.")
-    count = judging.examples or "0"
-    if not count.isascii() or not count.isdigit():
-        return examples, read_examples(count), called
-    if int(count) and files and data.set is None and data.train is None:
-        raise UsageError(
-            f"--examples {count} draws from a training part, but --data names none. Give a file "
-            "of examples."
-        )
-    return (
-        examples,
-        drawn(load_split(data, "train", None, needs), int(count)) if int(count) else [],
-        called,
-    )
-
-
-def _choices(given: str | None, labels: Sequence[str]) -> dict[str, str]:
-    """Return the words of each label.
-
-    Raises:
-        UsageError: A label of the data is missing from --choices.
-    """
-    known = sorted(set(labels))
-    if given is None:
-        if len(known) > MOST_CHOICES:
-            raise UsageError(
-                f"The data has {len(known):,} labels. Name those to choose from with --choices."
-            )
-        return {label: label for label in known}
-    pairs = [part.partition("=") for part in given.split(",")]
-    choices = {label.strip(): (words if sign else label).strip() for label, sign, words in pairs}
-    for label in known:
-        if label not in choices:
-            raise unknown("label", label, choices, "in the data; --choices names others")
-    return choices

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from ..model.cache import TransformerState
 from ..model.interface import AnyNetwork
+from ..model.transformer import Transformer
 from ..model.typed import split, to_floats, to_ints
 from .generate import FORCED_ROWS
 from .policies.choose import log_norms
+from .prompts import begin_rows, read_rows, shared_beginning
+
+# (rows of a batch, places (row, position) whose states are wanted) -> states (K, D)
+Read = Callable[[Sequence[Sequence[int]], Sequence[tuple[int, int]]], Tensor]
+# Rows hold a copy each of what all prompts begin with: at most this many tokens in a batch.
+SHARED_ROWS_TOKENS = 16384
 
 
 @torch.inference_mode()
@@ -22,8 +31,8 @@ def answer_log_probabilities(
 ) -> list[list[float]]:
     """Return the log-probabilities of the tokens of each answer after its prompt, in nats.
 
-    Answers that differ in their last token alone, like labels of one token, are read once. Only the
-    positions of answers are projected to the vocabulary.
+    Answers that differ in their last token alone, like labels of one token, are read once, and so
+    is what all prompts begin with. Only the positions of answers are projected to the vocabulary.
 
     Args:
         model: A decoder-only model.
@@ -37,44 +46,74 @@ def answer_log_probabilities(
     rows: dict[tuple[int, ...], list[int]] = {}  # tokens to read -> the answers that they score
     for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         rows.setdefault((*prompt, *answer[:-1]), []).append(number)
-    device = next(model.parameters()).device
     found: list[list[float]] = [[] for _ in prompts]
-    for batch in _batches(sorted(rows, key=len), batch_tokens):
-        lengths = torch.tensor([len(row) for row in batch])
-        packed = torch.tensor([token for row in batch for token in row])  # (N,)
-        places: list[int] = []
+    same = shared_beginning(prompts) if len(prompts) > 1 else 0
+    read: Read = partial(_packed, model)
+    if same and isinstance(model, Transformer):
+        begun = begin_rows(model, prompts[0][:same])
+        read = partial(_read_on, model, begun, same)
+        most = max(1, SHARED_ROWS_TOKENS // same)
+    else:
+        same, most = 0, len(rows)
+    for batch in _batches(sorted(rows, key=len), batch_tokens, same, most):
+        places: list[tuple[int, int]] = []
         wanted: list[int] = []
         members: list[int] = []
-        for row, start in zip(batch, to_ints(lengths.cumsum(0) - lengths), strict=True):
+        for place, row in enumerate(batch):
             for number in rows[row]:
-                first = start + len(prompts[number]) - 1
-                places += range(first, first + len(answers[number]))
+                first = len(prompts[number]) - 1
+                places += [(place, first + each) for each in range(len(answers[number]))]
                 wanted += answers[number]
                 members.append(number)
-        states = model(target=packed.to(device), target_lengths=lengths.to(device))  # (N, D)
-        each = to_floats(
-            _of_tokens(
-                model,
-                states[torch.tensor(places, device=device)],
-                torch.tensor(wanted, device=device),
-            )
-        )
+        states = read(batch, places)  # (K, D)
+        each = to_floats(_of_tokens(model, states, torch.tensor(wanted, device=states.device)))
         for number in members:
             size = len(answers[number])
             found[number], each = each[:size], each[size:]
     return found
 
 
-def _batches(rows: Sequence[tuple[int, ...]], batch_tokens: int) -> list[list[tuple[int, ...]]]:
-    """Cut rows into batches within the budget; a row that is too long gets its own batch."""
+def _packed(
+    model: AnyNetwork, batch: Sequence[Sequence[int]], places: Sequence[tuple[int, int]]
+) -> Tensor:
+    """Read rows in one packed pass; return the states (K, D) at (row, position)."""
+    device = next(model.parameters()).device
+    lengths = torch.tensor([len(row) for row in batch])
+    packed = torch.tensor([token for row in batch for token in row])  # (N,)
+    starts = to_ints(lengths.cumsum(0) - lengths)
+    states = model(target=packed.to(device), target_lengths=lengths.to(device))  # (N, D)
+    wanted = [starts[row] + position for row, position in places]
+    return states[torch.tensor(wanted, device=device)]
+
+
+def _read_on(
+    model: Transformer,
+    begun: TransformerState,
+    same: int,
+    batch: Sequence[Sequence[int]],
+    places: Sequence[tuple[int, int]],
+) -> Tensor:
+    """Read rows after the `same` tokens that `begun` has read; return states as `_packed` does."""
+    states, _ = read_rows(model, begun, [row[same:] for row in batch])  # (B, T, D)
+    rows, positions = torch.tensor(places, device=states.device).T
+    return states[rows, positions - same]
+
+
+def _batches(
+    rows: Sequence[tuple[int, ...]], batch_tokens: int, same: int, most: int
+) -> list[list[tuple[int, ...]]]:
+    """Cut rows into batches within the budget; a row that is too long gets its own batch.
+
+    The `same` tokens at the beginning of each row do not count. A batch has at most `most` rows.
+    """
     batches: list[list[tuple[int, ...]]] = []
     held = 0
     for row in rows:
-        if not batches or held + len(row) > batch_tokens:
+        if not batches or held + len(row) - same > batch_tokens or len(batches[-1]) == most:
             batches.append([])
             held = 0
         batches[-1].append(row)
-        held += len(row)
+        held += len(row) - same
     return batches
 
 

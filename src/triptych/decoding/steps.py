@@ -12,12 +12,14 @@ from torch import Tensor
 from ..errors import UsageError
 from ..model.cache import Memory
 from ..model.interface import AnyModel, DecoderState, ExactModel
+from ..model.transformer import Transformer
 from ..model.typed import to_ints
 from .compiled import compile_step
 from .hypothesis import Hypothesis, SearchStep
 from .policies.beam import BeamPolicy
 from .policies.choose import Ends, Exact, log_norms
 from .policies.sampling_policy import SamplingPolicy, Stop
+from .prompts import read_ends, reads_ends
 from .settings import DecodingSettings
 
 Policy = SamplingPolicy | BeamPolicy
@@ -112,11 +114,8 @@ class Decoding:
         if "source_lengths" in inputs and any(end in one for one in given for end in self.ends):
             raise UsageError("A forced prefix must not hold the end token.")
         longest = _longest(self.model, settings, lengths, given, max_lengths)
-        memory = self.model.encode(inputs) if "source_lengths" in inputs else None
-        logits, state, scores = read(
-            self.model, memory, given, self.begin if begins is None else begins
-        )
-        states: Tensor | None = getattr(state, "last", None) if scores.shape[1] == 0 else None
+        begins = [self.begin] * len(lengths) if begins is None else begins
+        logits, state, scores, states = self._read(inputs, given, begins, counted or on_event)
         names = np.arange(len(lengths)) if indices is None else np.asarray(indices)
         uncounted = np.array([0 if counted else len(prefix) for prefix in given], dtype=np.int64)
         policy = BeamPolicy if settings.beams > 1 else SamplingPolicy
@@ -125,6 +124,29 @@ class Decoding:
         )
         self._start(group, numbers[0], logits, state, states)
         return numbers
+
+    def _read(
+        self,
+        inputs: dict[str, Tensor],
+        given: list[list[int]],
+        begins: Sequence[int],
+        scored: object,
+    ) -> tuple[Tensor, DecoderState, Tensor, Tensor | None]:
+        """Read what is given of each source's answer.
+
+        Returns:
+            Logits (B, V), the state, log-probabilities (B, P) of what was given (zeros unless they
+            are `scored`), and the last states (B, D) where the logits were rounded.
+        """
+        if not scored and isinstance(self.model, Transformer) and reads_ends(self.model):
+            rows = [[begin, *prefix] for begin, prefix in zip(begins, given, strict=True)]
+            logits, state = read_ends(self.model, rows)
+            width = max(map(len, given))
+            return logits, state, torch.zeros(len(given), width, device=logits.device), state.last
+        memory = self.model.encode(inputs) if "source_lengths" in inputs else None
+        logits, found, scores = read(self.model, memory, given, begins)
+        is_whole = scores.shape[1] == 0
+        return logits, found, scores, getattr(found, "last", None) if is_whole else None
 
     def _start(
         self,

@@ -20,6 +20,7 @@ from ..data.load import reader_of
 from ..data.table import DataTable
 from ..decoding.scoring import answer_log_probabilities
 from ..errors import DataError, UsageError
+from ..tasks.templates import template_of
 
 if TYPE_CHECKING:
     from .predictor import Predictor
@@ -82,21 +83,33 @@ class FewShot:
     """Put worked examples in a template before every text, as far as the context has room.
 
     `context` is the number of tokens that the model reads at once; `encode` returns a text's ids.
+    With `turns` each example is a question of the user and an answer of the assistant, in the
+    run's own chat template.
     """
 
     def __init__(
-        self, predictor: Predictor, examples: Sequence[Example], template: str = TEMPLATE
+        self,
+        predictor: Predictor,
+        examples: Sequence[Example],
+        template: str = TEMPLATE,
+        turns: bool = False,
     ) -> None:
-        if not predictor.task.spec.continues:
+        if predictor.task.spec.architecture != "decoder":
             raise UsageError(
                 "Examples in a prompt are for a run that generates text; this one is for "
                 f"{predictor.task.name}."
+            )
+        if turns and "template" not in predictor.labels:
+            raise UsageError(
+                "--turns needs a run that converses; this one is for {task}. Leave it out.",
+                task=predictor.task.name,
             )
         self.template, self.examples, self.predictor = (
             PromptTemplate.parse(template),
             list(examples),
             predictor,
         )
+        self.turns = template_of(predictor.labels) if turns else None
         self.encode, self.context = (
             predictor.tokenizers.target.encode,
             int(predictor.task.options["context"]),
@@ -115,9 +128,12 @@ class FewShot:
     def stop(self) -> list[str] | None:
         """Return what ends an answer.
 
-        It is the end of the line, or what the template has after an answer of several lines.
+        It is the end of the line, or what the template has after an answer of several lines. A turn
+        ends by itself.
         """
         after = self.template.after
+        if self.turns is not None:
+            return None
         if after.startswith("\n") and not any("\n" in (one.label or "") for one in self.examples):
             return ["\n"]
         return [after] if after else None
@@ -139,20 +155,40 @@ class FewShot:
             held += self.lengths[-kept - 1]
             kept += 1
         while True:
-            shown = self.examples[len(self.examples) - kept :]
-            ids = self.predictor.tokenizers.target.prompt(
-                "".join(map(self.template.shown, shown)) + question
-            )
+            ids = self.prompt(text, len(self.examples) - kept)
             if len(ids) <= room:
                 return ids, len(self.examples) - kept
             if kept == 0:
                 return ids[-room:], len(self.examples) + 1
             kept -= 1
 
-    def blank(self, dropped: int) -> list[int]:
-        """Return the ids of a prompt without its first `dropped` examples, for an empty text."""
-        shown = "".join(map(self.template.shown, self.examples[dropped:]))
-        return self.predictor.tokenizers.target.prompt(shown + self.template.question(""))
+    def prompt(self, text: str, dropped: int) -> list[int]:
+        """Return the ids of the prompt for a text, without the first `dropped` examples."""
+        shown = self.examples[dropped:]
+        if self.turns is None:
+            worked = "".join(map(self.template.shown, shown))
+            return self.predictor.tokenizers.target.prompt(worked + self.template.question(text))
+        messages = [
+            {"role": role, "content": content}
+            for one in shown
+            for role, content in (
+                ("user", self.template.question(one.text or "")),
+                ("assistant", one.label or ""),
+            )
+        ]
+        messages.append({"role": "user", "content": self.template.question(text)})
+        # The room for a prompt is half of what is given here; what does not fit is dropped above.
+        room = sum(len(one["content"].encode()) + 64 for one in messages)
+        tokenizer = self.predictor.tokenizers.target
+        return self.turns.conversation(messages, tokenizer, 2 * room + 4096).prompt()[0]
+
+    def answer_ids(self, words: str) -> list[int]:
+        """Return the ids of an answer as it follows a prompt."""
+        tokenizer = self.predictor.tokenizers.target
+        if self.turns is None:
+            return tokenizer.encode_within(self.template.answer(words))
+        asked = [{"role": "user", "content": self.template.question("")}]
+        return self.turns.answer(asked, words, tokenizer).content
 
     def asked(self, example: Example, new: int) -> tuple[Example, int]:
         """Return the Example whose text is the prompt, and how many examples it lacks."""
@@ -184,8 +220,10 @@ def read_examples(path: str | Path) -> list[Example]:
     return found
 
 
-def drawn(examples: Sequence[Example], count: int, seed: int = 1) -> list[Example]:
-    """Draw `count` examples at random, the labels in turn, so that each has its share.
+def drawn(
+    examples: Sequence[Example], count: int, seed: int = 1, by_label: bool = True
+) -> list[Example]:
+    """Draw `count` examples at random, `by_label` the labels in turn, so that each has its share.
 
     Raises UsageError if there are too few examples.
     """
@@ -195,13 +233,14 @@ def drawn(examples: Sequence[Example], count: int, seed: int = 1) -> list[Exampl
             "from. Request fewer."
         )
     generator = np.random.default_rng(seed)
-    by_label: dict[str, list[Example]] = {}
+    groups: dict[str, list[Example]] = {}
     for place in generator.permutation(len(examples)).tolist():
-        by_label.setdefault(examples[place].label or "", []).append(examples[place])
-    names = sorted(by_label)
+        label = examples[place].label or "" if by_label else ""
+        groups.setdefault(label, []).append(examples[place])
+    names = sorted(groups)
     chosen: list[Example] = []
     while len(chosen) < count:
-        chosen += [by_label[name].pop() for name in names if by_label[name]]
+        chosen += [groups[name].pop() for name in names if groups[name]]
     return [chosen[place] for place in generator.permutation(count).tolist()]
 
 
@@ -220,7 +259,7 @@ class Judgement:
 def judge(
     shots: FewShot,
     texts: Sequence[str],
-    choices: Mapping[str, str],
+    choices: Mapping[str, str] | Sequence[Mapping[str, str]],
     normalise: Normalise = "sum",
     batch_tokens: int = 4096,
 ) -> list[Judgement]:
@@ -231,13 +270,55 @@ def judge(
     Args:
         shots: The worked examples in their template.
         texts: The texts to judge.
-        choices: Label -> its words.
+        choices: Label -> its words, the same for all texts or one mapping for each.
         normalise: What is compared: the log-probability of the whole answer ("sum"), its mean per
             token ("token") or UTF-8 byte ("byte"), or how much more probable the answer is than
             after the same prompt with an empty text ("prior": Brown et al. 2020, section 2.4; Zhao
             et al. 2021, section 5), for a model that prefers one answer whatever the text.
         batch_tokens: Tokens that are scored at once.
     """
+    each = [choices] * len(texts) if isinstance(choices, Mapping) else list(choices)
+    for own in each or ([choices] if isinstance(choices, Mapping) else []):
+        _refuse_choices(own)
+    known: dict[str, list[int]] = {}
+    for words in (words for own in each for words in own.values()):
+        if words not in known:
+            known[words] = shots.answer_ids(words)
+    prompts = [
+        shots.ids(text, max(len(known[words]) for words in own.values()))
+        for text, own in zip(texts, each, strict=True)
+    ]
+    answers = [{label: known[words] for label, words in own.items()} for own in each]
+    nats = _nats(shots, [ids for ids, _ in prompts], answers, batch_tokens)
+    if normalise == "prior":
+        asked = list(
+            {
+                (min(dropped, len(shots.examples)), tuple(own.values())): own
+                for own, (_, dropped) in zip(each, prompts, strict=True)
+            }.items()
+        )
+        blank = [shots.prompt("", dropped) for (dropped, _), _ in asked]
+        given = [{words: known[words] for words in own.values()} for _, own in asked]
+        priors = dict(
+            zip([key for key, _ in asked], _nats(shots, blank, given, batch_tokens), strict=True)
+        )
+        for found, own, (_, dropped) in zip(nats, each, prompts, strict=True):
+            prior = priors[min(dropped, len(shots.examples)), tuple(own.values())]
+            for label, words in own.items():
+                found[label] -= prior[words]
+    else:
+        for found, own in zip(nats, each, strict=True):
+            for label, words in own.items():
+                size = {"sum": 1, "token": len(known[words]), "byte": len(words.encode())}
+                found[label] /= size[normalise]
+    return [
+        Judgement(max(own, key=own.__getitem__), own, dropped)
+        for own, (_, dropped) in zip(nats, prompts, strict=True)
+    ]
+
+
+def _refuse_choices(choices: Mapping[str, str]) -> None:
+    """Raise UsageError for fewer than two labels, or one without words."""
     if len(choices) < 2:
         raise UsageError(
             "There must be at least two labels to choose from; there is "
@@ -246,40 +327,18 @@ def judge(
     empty = [label for label, words in choices.items() if not words.strip()]
     if empty:
         raise UsageError(f"The choice '{empty[0]}' has no words. Write LABEL=WORDS.")
-    within = shots.predictor.tokenizers.target.encode_within
-    answers = {label: within(shots.template.answer(words)) for label, words in choices.items()}
-    longest = max(map(len, answers.values()))
-    prompts = [shots.ids(text, longest) for text in texts]
-    nats = _nats(shots, [ids for ids, _ in prompts], answers, batch_tokens)
-    if normalise == "prior":
-        blank = {dropped: shots.blank(dropped) for _, dropped in prompts}
-        priors = dict(
-            zip(blank, _nats(shots, list(blank.values()), answers, batch_tokens), strict=True)
-        )
-        nats = [
-            {label: own[label] - priors[dropped][label] for label in own}
-            for own, (_, dropped) in zip(nats, prompts, strict=True)
-        ]
-    else:
-        sizes = {
-            label: {"sum": 1, "token": len(answers[label]), "byte": len(words.encode())}[normalise]
-            for label, words in choices.items()
-        }
-        nats = [{label: own[label] / sizes[label] for label in own} for own in nats]
-    return [
-        Judgement(max(own, key=own.__getitem__), own, dropped)
-        for own, (_, dropped) in zip(nats, prompts, strict=True)
-    ]
 
 
 def _nats(
     shots: FewShot,
     prompts: Sequence[list[int]],
-    answers: Mapping[str, list[int]],
+    answers: Sequence[Mapping[str, list[int]]],
     batch_tokens: int,
 ) -> list[dict[str, float]]:
     """Return for each prompt: label -> log-probability of its answer."""
-    flat = [(ids, answer) for ids in prompts for answer in answers.values()]
+    flat = [
+        (ids, answer) for ids, own in zip(prompts, answers, strict=True) for answer in own.values()
+    ]
     each = answer_log_probabilities(
         shots.predictor.model,
         [ids for ids, _ in flat],
@@ -287,4 +346,4 @@ def _nats(
         batch_tokens,
     )
     totals = iter([sum(tokens) for tokens in each])
-    return [{label: next(totals) for label in answers} for _ in prompts]
+    return [{label: next(totals) for label in own} for own in answers]

@@ -188,6 +188,11 @@ class TransformerState:
         cross = None if self.cross is None else self.cross.select(sources)
         return replace(self, pool=self.pool.select(sources, self.used), cross=cross, beams=1)
 
+    def repeat(self, count: int) -> TransformerState:
+        """Return `count` rows of different sources, each with a copy of this state's only row."""
+        rows = torch.zeros(count, dtype=torch.int64, device=self.lengths.device)
+        return replace(self.select(rows)._apart(), began=count)
+
     def truncate(self, lengths: Tensor, alone: bool = False) -> TransformerState:
         """Forget what is past `lengths` (B,) in each row: rejected drafts, padding of prompts.
 

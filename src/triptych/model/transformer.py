@@ -203,6 +203,24 @@ class Transformer(nn.Module):
 
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         """Map each row's next tokens (B, T) -> logits (B, T, V), and extend the state in place."""
+        count, steps = tokens.shape
+        x, context = self._enter_step(tokens, state)
+        done = None if self.compiled is None else self.compiled(x, context, state)
+        x, logits = self.decode_layers(x, context) if done is None else done
+        state.advance(steps)
+        state.last = None if logits.dtype == torch.float32 else x
+        return logits.view(count, steps, -1), state
+
+    def read_on(self, tokens: Tensor, state: TransformerState) -> Tensor:
+        """Map each row's next tokens (B, T) -> states (B, T, D), and extend the state in place."""
+        x, context = self._enter_step(tokens, state)
+        x = self.decoder(x, context)
+        state.advance(tokens.shape[1])
+        state.last = None
+        return x.view(*tokens.shape, -1)
+
+    def _enter_step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, Context]:
+        """Map next tokens (B, T) -> vectors (B * T, D) and their context; make room for them."""
         (count, steps), decoder, positions = tokens.shape, self.decoder, state.lengths
         if steps > 1:
             new = torch.arange(steps, device=tokens.device)
@@ -217,11 +235,7 @@ class Transformer(nn.Module):
         else:
             masks, bias = decoder.masks, decoder.position_bias
             context.slot_biases = state.biases(hidden, steps, masks, bias)
-        done = None if self.compiled is None else self.compiled(x, context, state)
-        x, logits = self.decode_layers(x, context) if done is None else done
-        state.advance(steps)
-        state.last = None if logits.dtype == torch.float32 else x
-        return logits.view(count, steps, -1), state
+        return x, context
 
     def decode_layers(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         """Map new tokens (B * T, D) -> last states of the decoder (B * T, D), logits (B * T, V)."""
