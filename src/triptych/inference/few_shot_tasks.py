@@ -40,7 +40,8 @@ LANGUAGES = {
 }
 CHOICES_TEMPLATE = "{text}\nAnswer: {label}\n\n"
 CHANCE_SEED = 1
-ROWS = 16  # prompts that are continued together
+ROWS = 32  # prompts that are continued together
+MOST_TOKENS = 49152  # of their prompts
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def continued(
         settings,
         max_length=new,
         stop=settings.stop or shots.stop,
-        batch_tokens=max(settings.batch_tokens, ROWS * most),
+        batch_tokens=max(settings.batch_tokens, min(ROWS * most, MOST_TOKENS)),
     )
     encoded = [
         Encoded({"target": np.array(ids, dtype=np.int64)}, metadata=0, index=place)
@@ -176,8 +177,10 @@ def try_writing(
     texts = [kind.shown(one)[0] for one in examples]
     answers, dropped = continued(shots, texts, settings, kind.longest, done)
     score = kind.build().score
-    dealt = np.random.default_rng(CHANCE_SEED).permutation(len(examples)).tolist()
-    others = [Prediction(text=kind.shown(examples[place])[1]) for place in dealt]
+    order = np.random.default_rng(CHANCE_SEED).permutation(len(examples)).tolist()
+    others = [Prediction(text="") for _ in examples]
+    for place, other in zip(order, [*order[1:], *order[:1]], strict=True):
+        others[place].text = kind.shown(examples[other])[1]
     return Trial(
         answers,
         score(answers, examples, {}),
