@@ -11,7 +11,7 @@ that was imported, whose weights llama.cpp reads quantised. --llama-python is a 
 so that a slow minute of the machine meets all of them. Greedy, no end before the last token. Each
 window writes 1 token and then --new tokens after prompts of --prompt tokens: reading is the
 prompts' tokens through the time of the former, writing is what the latter takes longer. Medians of
-the rounds (least to most), and how many of the written tokens equal those of Triptych in fp32.
+the rounds (least to most), and how much of the text equals that of the first system.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WHO = (
     "llama.cpp f16",
     "llama.cpp q4_1",
 )
-Write = Callable[[list[list[int]], int], list[list[int]]]  # prompts, new tokens -> tokens
+Write = Callable[[list[list[int]], int], list[str]]  # prompts, new tokens -> texts
 
 
 # Systems, each in a process of its own --------------------------------------------------------
@@ -56,25 +56,28 @@ def triptych(run: str, precision: str, is_compiled: bool, threads: int) -> Write
     torch.set_num_threads(threads)
     loaded = triptych.load(run, precision=precision)
 
-    def write(prompts: list[list[int]], new: int) -> list[list[int]]:
+    def write(prompts: list[list[int]], new: int) -> list[str]:
         settings = loaded.settings(max_length=new, min_length=new, compile=is_compiled)
         requests = [
             DecodingRequest(settings=settings, prompt=prompt, context=2048, index=place)
             for place, prompt in enumerate(prompts)
         ]
-        return [one.tokens for (one,) in decode(loaded.model, requests, loaded.tokenizers.target)]
+        found = decode(loaded.model, requests, loaded.tokenizers.target)
+        assert all(len(one.tokens) == new for (one,) in found), "every token is written"
+        return [one.text for (one,) in found]
 
     return write
 
 
 def transformers(folder: str, precision: str, threads: int) -> Write:
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     torch.set_num_threads(threads)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, precision)).eval()
 
-    def write(prompts: list[list[int]], new: int) -> list[list[int]]:
+    def write(prompts: list[list[int]], new: int) -> list[str]:
         ids = torch.tensor(prompts)
         with torch.inference_mode():
             found = model.generate(
@@ -85,7 +88,7 @@ def transformers(folder: str, precision: str, threads: int) -> Write:
                 min_new_tokens=new,
                 pad_token_id=2,
             )
-        return found[:, ids.shape[1] :].tolist()
+        return tokenizer.batch_decode(found[:, ids.shape[1] :])
 
     return write
 
@@ -99,8 +102,8 @@ def llama(file: str, batch: int, threads: int) -> Write:
     given.n_parallel, given.n_ctx, given.warmup = batch, 1024 * batch, False
     server = xllamacpp.Server(given)
 
-    def write(prompts: list[list[int]], new: int) -> list[list[int]]:
-        def one(prompt: list[int]) -> list[int]:
+    def write(prompts: list[list[int]], new: int) -> list[str]:
+        def one(prompt: list[int]) -> str:
             request = {
                 "prompt": prompt,
                 "n_predict": new,
@@ -108,9 +111,10 @@ def llama(file: str, batch: int, threads: int) -> Write:
                 "top_k": 1,
                 "ignore_eos": True,
                 "cache_prompt": False,
-                "return_tokens": True,
             }
-            return list(server.handle_completions(request)["tokens"])
+            found = server.handle_completions(request)
+            assert found["usage"]["completion_tokens"] == new, "every token is written"
+            return found["choices"][0]["text"]
 
         with ThreadPoolExecutor(len(prompts)) as pool:
             return list(pool.map(one, prompts))
@@ -134,10 +138,10 @@ def serve(who: str, source: str, batch: int, threads: int) -> None:
         began = time.perf_counter()
         write(asked["prompts"], 1)
         middle = time.perf_counter()
-        tokens = write(asked["prompts"], asked["new"])
+        texts = write(asked["prompts"], asked["new"])
         ended = time.perf_counter()
         print(
-            json.dumps({"one": middle - began, "all": ended - middle, "tokens": tokens}), flush=True
+            json.dumps({"one": middle - began, "all": ended - middle, "texts": texts}), flush=True
         )
 
 
@@ -167,7 +171,7 @@ class System:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"prompts": prompts, "new": new}) + "\n")
         self.process.stdin.flush()
-        return self.read("tokens")
+        return self.read("texts")
 
     def end(self) -> None:
         self.process.kill()
@@ -200,8 +204,8 @@ def sources(options: argparse.Namespace) -> dict[str, str]:
     return {who: source for who, source in found.items() if source and who in options.who}
 
 
-def equal(ours: list[list[int]], theirs: list[list[int]]) -> float:
-    """The share of tokens before the first difference."""
+def equal(ours: list[str], theirs: list[str]) -> float:
+    """The share of characters before the first difference."""
     pairs = zip(ours, theirs, strict=True)
     same = sum(
         next((n for n, (a, b) in enumerate(zip(x, y, strict=False)) if a != b), min(len(x), len(y)))
@@ -223,12 +227,12 @@ def measure(batch: int, options: argparse.Namespace) -> dict[str, Any]:
             print(who, number, round(found["one"], 2), round(found["all"], 2), file=sys.stderr)
     for system in systems.values():
         system.end()
-    first = next(iter(windows.values()))[0]["tokens"]
+    first = next(iter(windows.values()))[0]["texts"]
     return {
         who: {
             "reading": [batch * options.prompt / one["one"] for one in each],
             "writing": [batch * (options.new - 1) / (one["all"] - one["one"]) for one in each],
-            "equal": equal(first, each[0]["tokens"]),
+            "equal": equal(first, each[0]["texts"]),
         }
         for who, each in windows.items()
     }
@@ -238,7 +242,7 @@ def show(batch: int, found: dict[str, Any]) -> None:
     base = statistics.median(
         found.get("transformers bfloat16", next(iter(found.values())))["writing"]
     )
-    print(f"batch {batch} | reading | writing | of transformers bfloat16 | equal tokens")
+    print(f"batch {batch} | reading | writing | of transformers bfloat16 | equal text")
     for who, one in found.items():
         cells = [
             f"{statistics.median(one[key]):,.1f} ({min(one[key]):,.1f}-{max(one[key]):,.1f})"
