@@ -67,9 +67,9 @@ def judge_run(
     output: JudgementOutput,
 ) -> int:
     """Run `evaluate --as`: the scores of a run beside those of chance."""
-    _refuse(predictor, judging)
     from ..data.hub.data_sets import located_name
 
+    _refuse(predictor, judging)
     given = [name for part in files or [] for name in part.split(",")]
     names = [located_name(one, split, talk) for one in given]
     data, settings = _parted(judging, overrides)
