@@ -11,7 +11,7 @@ from ..errors import shell_command
 from ..messages import message
 from .console import field, put, talk
 
-Format = Literal["huggingface", "gguf", "ctranslate2"]
+Format = Literal["huggingface", "gguf", "ctranslate2", "onnx"]
 Precision = Literal["float32", "float16", "int8"]
 ImportTask = Literal[
     "embedding",
@@ -95,7 +95,8 @@ def export(
         in .gguf.
     format_
         huggingface: for AutoModel and AutoTokenizer of the transformers library. gguf: one file of
-        a decoder for llama.cpp. ctranslate2: a folder of a translator for CTranslate2.
+        a decoder for llama.cpp. ctranslate2: a folder of a translator for CTranslate2. onnx: an
+        encoder with its head as one graph, beside its tokenizer, for ONNX Runtime.
     precision
         Type of the weight matrices: float16 for gguf unless given (int8 is Q8_0 there), float32
         for ctranslate2.

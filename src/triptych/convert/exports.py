@@ -20,6 +20,7 @@ from ..tasks.specs import SPECS
 from .classes import RECURRENT, ExportClass, Form, export_class, refusals
 from .formats import Format, Precision, Published, write_ctranslate2, write_gguf
 from .heads import OWN, own_values
+from .onnx import write_onnx
 from .published_chat import KEY
 from .shared import IMPORT, KEPT, VECTORS, copy_file
 from .tokenizer_files import tokenizer_files
@@ -56,7 +57,7 @@ def export_run(
     Args:
         path: The run.
         dest: The folder to write; for GGUF it may be a file that ends in .gguf.
-        format: "huggingface", "gguf" for llama.cpp or "ctranslate2".
+        format: "huggingface", "gguf" for llama.cpp, "ctranslate2" or "onnx".
         precision: The type of matrices; None: float16 in GGUF, else float32.
 
     Returns:
@@ -71,10 +72,14 @@ def export_run(
     config = run.read_config()
     if format == "ctranslate2":
         return write_ctranslate2(run, config, dest, precision or "float32")
-    if format == "huggingface" and precision not in (None, "float32"):
+    if format == "onnx" and precision in (None, "float32"):
+        return write_onnx(run, config, dest)
+    if format in ("huggingface", "onnx") and precision not in (None, "float32"):
         raise UsageError(
             "A folder of the library transformers keeps the types of its weights: leave out "
             "--precision, or give --format gguf or ctranslate2."
+            if format == "huggingface"
+            else "A graph of ONNX is written in float32: leave out --precision."
         )
     held, generation = _published(run, config)
     if format == "gguf":

@@ -21,7 +21,7 @@ from .classes import FROM_TEXT, Form
 if TYPE_CHECKING:
     from torch import Tensor
 
-Format = Literal["huggingface", "gguf", "ctranslate2"]
+Format = Literal["huggingface", "gguf", "ctranslate2", "onnx"]
 Precision = Literal["float32", "float16", "int8"]
 MATRICES: dict[Precision, str] = {"float32": "F32", "float16": "F16", "int8": "Q8_0"}  # in GGUF
 ENDING = ".gguf"

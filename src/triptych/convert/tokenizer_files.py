@@ -34,7 +34,7 @@ def tokenizer_files(
     values = tokenizer.to_huggingface(begin=stacks != "encoder-decoder", end=stacks != "decoder")
     notes: list[str] = []
     if not isinstance(tokenizer, ImportedTokenizer):
-        values = _with_steps(values, form, labels)
+        values = with_steps(values, form, labels)
         special = tokenizer.special_tokens
         notes.append(
             f"The library reads {' or '.join(special.values())} in a text as the special token; "
@@ -67,7 +67,7 @@ def _how_to_tag(labels: Mapping[str, object]) -> str:
     return f"Give its tokenizer {given}. A word's tag is the likeliest of its first token{whole}."
 
 
-def _with_steps(values: TokenizerJson, form: Form, labels: Mapping[str, object]) -> TokenizerJson:
+def with_steps(values: TokenizerJson, form: Form, labels: Mapping[str, object]) -> TokenizerJson:
     """Cut a text as the task does before subwords: its first word has a space, words are apart."""
     if SPECS[form.task].head == "tagger":
         values = {**values, "normalizer": {"type": "Prepend", "prepend": " "}}

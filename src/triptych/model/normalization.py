@@ -27,7 +27,7 @@ class LayerNorm(nn.Module):
         weight, bias = self.weight, self.bias
         if weight.dtype != x.dtype:
             weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
-        return functional.layer_norm(x, x.shape[-1:], weight, bias, self.epsilon)
+        return functional.layer_norm(x, (self.width,), weight, bias, self.epsilon)
 
 
 class RMSNorm(nn.Module):

@@ -115,17 +115,21 @@ class Classifier(nn.Module):
             words = self._pool(dropout(table, self.drop, rng), rows, inputs)
             pooled = torch.cat([pooled, words], 1)
             likeness = self._overlaps(words, rows, inputs)
-        if self.layer is not None:
-            pooled = self.layer(pooled, rng)
-        x = dropout(pooled, self.drop, rng)
-        if self.dense is not None:
-            x = dropout(self.activate(self.dense(x)), self.drop, rng)
-        logits = self.project(x).float()
+        logits = self.outputs(pooled, rng)
         if self.overlap is not None and likeness is not None:
             logits = logits + self.overlap(likeness)
         if self.bigrams is not None:
             logits = logits + self._bigram_logits(self.bigrams, rows, inputs["source"], rng)
         return ClassOutput(logits, self.temperature)
+
+    def outputs(self, pooled: Tensor, rng: DropoutRng | None) -> Tensor:
+        """Map pooled states (B, inputs) -> logits (B, C)."""
+        if self.layer is not None:
+            pooled = self.layer(pooled, rng)
+        x = dropout(pooled, self.drop, rng)
+        if self.dense is not None:
+            x = dropout(self.activate(self.dense(x)), self.drop, rng)
+        return self.project(x).float()
 
     def _bigram_logits(
         self, weights: Tensor, rows: PackedLayout, tokens: Tensor, rng: DropoutRng | None
