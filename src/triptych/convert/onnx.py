@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..data.tokenizers.imported import ImportedTokenizer
 from ..data.tokenizers.sides import Tokenizers
@@ -18,9 +18,6 @@ from ..runs.storage import tensor_shapes, whole_folder, write_file
 from ..tasks.specs import SPECS, build_task, known
 from .classes import RECURRENT, Form
 from .tokenizer_files import with_steps
-
-if TYPE_CHECKING:
-    from torch import nn
 
 LONGEST = 4096  # tokens that a graph without a limit of its own reads
 CHAIN = ("pairs", "first", "last")
@@ -41,11 +38,14 @@ def write_onnx(run: Run, config: RunConfig, dest: Path) -> list[str]:
             "{path} cannot be exported to ONNX: {problems}.",
             path=run.path, problems="; ".join(problems),
         )  # fmt: skip
+    from ..model.transformer import Transformer
+
     onnx_writer.refuse_without_library()
     task, labels = build_task(config.task, config.options), run.read_labels()
     with without_draws():
         model, head = build(config.model), task.head(config.model, labels)
     run.load_into(model, head)
+    assert isinstance(model, Transformer), "built from the configuration of one"
     model, head = model.eval().float(), head.eval().float()
     form = Form(config.task, config.options, config.model)
     names = onnx_writer.inputs_of(config.model, task.spec.head, dict(task.options))
@@ -91,7 +91,7 @@ def _refusals(run: Run, config: RunConfig) -> list[str]:
                 "its task is {task}, but {tasks} are written",
                 task=config.task,
                 tasks=", ".join(sorted(tasks)),
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -108,7 +108,7 @@ def _described(
     names: list[str],
     options: dict[str, Any],
     labels: dict[str, Any],
-    head: nn.Module,
+    head: Any,
     longest: int,
 ) -> dict[str, Any]:
     """Return what config.json says of a graph's inputs and of what its outputs mean."""
@@ -128,10 +128,8 @@ def _described(
     for name in held:
         if (tensor := getattr(head, name, None)) is not None:
             values[name] = [_json(one) for one in tensor.reshape(-1).tolist()]
-    if getattr(head, "pairs", None) is not None:  # the chain over labels, which no graph decodes
-        values["chain"] = {
-            name: (getattr(head, name) + getattr(head, f"barred_{name}")).tolist() for name in CHAIN
-        }
+    if kind == "tagger" and (chain := head.chain())[0] is not None:  # which no graph decodes
+        values["chain"] = {name: one.tolist() for name, one in zip(CHAIN, chain, strict=True)}
     return values
 
 

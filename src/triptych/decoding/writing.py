@@ -258,7 +258,7 @@ def _within(
             members, group, one_search.heads, one_search.prefixes, answers, strict=True
         ):
             found[place] = [
-                _decoded(one, len(prefix), settings, reads, head, request.truncated)
+                decoded(one, len(prefix), settings, reads, head, request.truncated)
                 for one in several
             ]
     return found
@@ -278,7 +278,7 @@ def _searched(
     )
 
 
-def _decoded(
+def decoded(
     one: Hypothesis,
     given: int,
     settings: DecodingSettings,
@@ -342,7 +342,7 @@ def _longer(
         )
         ((more, *_),) = _searched(model, given, tokenizer)
         prefix = len(given.prefixes[0])
-        part = _decoded(more, prefix, left, reads, None, 0)
+        part = decoded(more, prefix, left, reads, None, 0)
         one = _ended(
             one.tokens + part.tokens,
             one.token_log_probabilities + part.token_log_probabilities,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,11 +21,13 @@ from ..decoding.requests import DecodingRequest
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
 from ..decoding.writing import decode
-from ..errors import DataError, UsageError
+from ..errors import DataError, TriptychWarning, UsageError
+from ..messages import message
 from ..runs.run import Run, RunConfig
 from ..tasks.task import Labels, Task
 
 if TYPE_CHECKING:
+    from .engines.engine import Engine
     from .predictor import Predictor
 
 Done = Callable[[float], object]  # receives how many examples were done, from any thread
@@ -39,6 +42,7 @@ class LoadedModel:
         decoding: The run's default settings.
         segmenter: Finds the words of raw text, if the run was trained with such a run.
         drafted: `model` with what proposes tokens for it to check (see `inference.loading`).
+        engine: Another runtime that answers in the model's place where it can.
     """
 
     model: Any
@@ -51,6 +55,7 @@ class LoadedModel:
     config: RunConfig | None = None
     segmenter: Predictor | None = None
     drafted: Drafted | None = None
+    engine: Engine | None = None
 
     @property
     def name(self) -> str:
@@ -121,9 +126,10 @@ class LoadedModel:
         batches = length_batches(encoded, settings.batch_tokens)
         costs = [float(sum(encoded[place].length for place in places)) for places in batches]
         found: list[Any] = [None] * len(encoded)
+        answered = self._able(settings)
 
         def answer(places: list[int]) -> list[Any]:
-            answers = self._answered([encoded[place] for place in places], settings, start)
+            answers = answered([encoded[place] for place in places], settings, start)
             if done is not None:
                 done(sum(1 / pieces[encoded[place].index] for place in places))
             return answers
@@ -133,6 +139,19 @@ class LoadedModel:
                 for place, one in zip(places, answers, strict=True):
                     found[place] = one
         return found
+
+    def _able(
+        self, settings: DecodingSettings
+    ) -> Callable[[list[Encoded], DecodingSettings, int], list[Any]]:
+        """Return what answers a batch: the engine, or the model if that cannot."""
+        if self.engine is None:
+            return self._answered
+        reason = self.engine.refusal(settings)
+        if reason is None:
+            return self.engine.answer
+        words = message("{reason}, so Triptych answers itself.", reason=reason)
+        warnings.warn(words, TriptychWarning, stacklevel=2)
+        return self._answered
 
     def _answered(
         self, encoded: list[Encoded], settings: DecodingSettings, start: int

@@ -93,7 +93,7 @@ class PaddedEncoder(nn.Module):
         super().__init__()
         self.model, self.head, self.names, self.options = model, head, names, options
         self.compute = HEADS[type(head)]
-        entrance = model.encoder_entrance
+        entrance: Any = model.encoder_entrance
         if entrance.positions is not None:
             entrance.positions = _Rows(entrance.positions, longest + entrance.first_position)
         if entrance.segments is not None:

@@ -22,7 +22,7 @@ OPSET = 17  # the first with LayerNormalization
 MODEL = "model.onnx"
 LARGEST = 2**31 - 2**20  # bytes of the weights: one file of ONNX holds less than 2 GiB
 HEADS = ("classifier", "tagger", "span", "pooling")
-AXES = ("batch", "length")
+AXES: tuple[str, str] = ("batch", "length")
 EXAMPLE = (2, 8)  # batch and length of what is traced
 SPARSE = {
     "attention_blocks": message("its attention is block-sparse"),
@@ -99,7 +99,9 @@ def write_graph(
 
     graph = PaddedEncoder(model, head, names, options, longest).eval()
     example = tuple(torch.ones(EXAMPLE, dtype=torch.int64) for _ in names)
-    outputs = {name: list(AXES[:free]) for name, free in OUTPUTS[type(head)].items()}
+    outputs: dict[str, list[str]] = {
+        name: list(AXES[:free]) for name, free in OUTPUTS[type(head)].items()
+    }
     with torch.no_grad(), _quiet():
         torch.onnx.export(
             graph,

@@ -100,13 +100,17 @@ class Tagger(nn.Module):
                 after, tokens[places], tokens[places + 1]
             )
             scores = scores + dropout(bigrams, self.dropout, rng)
+        return TagOutput(scores, words, *self.chain())
+
+    def chain(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Return the scores of pairs (L, L), of first and of last labels (L,), if it has a CRF."""
         if self.pairs is None:
-            return TagOutput(scores, words, None, None, None)
-        chain = [
+            return None, None, None
+        pairs, first, last = (
             getattr(self, name).float() + getattr(self, f"barred_{name}")
             for name in ("pairs", "first", "last")
-        ]
-        return TagOutput(scores, words, *chain)
+        )
+        return pairs, first, last
 
 
 def mean_of_words(states: Tensor, starts: Tensor, rows: PackedLayout) -> Tensor:
