@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 VOCABULARIES = ("shared_vocabulary.json", "source_vocabulary.json", "target_vocabulary.json")
 
+# settings that change the distribution which CTranslate2 scores
+CHANGING = ("min_length", "repetition_penalty", "no_repeat_ngram_size", "suppress_tokens")
+
 
 class TranslatorEngine:
     """Answer requests with a source; see `engine.Engine`."""
@@ -102,28 +105,53 @@ class TranslatorEngine:
         return [
             [
                 self._decoded(tokens[len(prefix) :], score, request)
-                for tokens, score in zip(one.hypotheses, one.scores, strict=True)
+                for tokens, score in zip(
+                    one.hypotheses, self._scores(one, request, prefix), strict=True
+                )
             ]
             for one, request, prefix in zip(results, group, prefixes, strict=True)
+        ]
+
+    def _scores(self, result: Any, request: DecodingRequest, prefix: list[str]) -> list[float]:
+        """Return the log-probability of each answer by the model's own distribution, in nats.
+
+        Where settings keep tokens away, CTranslate2 gives those of what is left.
+        """
+        settings, usual = request.settings, DecodingSettings()
+        if not settings.scores:
+            return [0.0] * len(result.hypotheses)
+        lengths = [max(1, len(tokens) - len(prefix)) for tokens in result.hypotheses]
+        if all(getattr(settings, name) == getattr(usual, name) for name in CHANGING):
+            penalty = settings.length_penalty
+            return [
+                score * length**penalty
+                for score, length in zip(result.scores, lengths, strict=True)
+            ]
+        ends = {self.target[number] for number in self.loaded.tokenizers.target.end_ids}
+        targets = [
+            tokens[:-1] if tokens and tokens[-1] in ends else tokens for tokens in result.hypotheses
+        ]
+        found = self.translator.score_batch([self._source(request)] * len(targets), targets)
+        return [
+            sum(one.log_probs[len(prefix) : len(prefix) + length])
+            for one, length in zip(found, lengths, strict=True)
         ]
 
     def _source(self, request: DecodingRequest) -> list[str]:
         assert request.source is not None, "a translator reads a source"
         return [self.source[number] for number in request.source]
 
-    def _decoded(self, tokens: list[str], score: float, request: DecodingRequest) -> DecodedText:
+    def _decoded(self, tokens: list[str], nats: float, request: DecodingRequest) -> DecodedText:
         """Return an answer as the search here would, without the probability of each token."""
         target = self.loaded.tokenizers.target
         ids = [self.ids[one] for one in tokens]
-        finished = bool(ids) and ids[-1] in target.end_ids
-        length = max(1, len(ids))
+        finished, length = bool(ids) and ids[-1] in target.end_ids, max(1, len(ids))
         ids = ids[:-1] if finished else ids
-        total = score * length**request.settings.length_penalty
         return DecodedText(
             text=trimmed(target.decode(ids), finished),
             tokens=ids,
-            log_probability=total if request.settings.scores else 0.0,
-            score=score if request.settings.scores else 0.0,
+            log_probability=nats,
+            score=nats / length**request.settings.length_penalty,
             token_log_probabilities=[],
             finished=finished,
             unread=request.unread,
