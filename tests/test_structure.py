@@ -59,7 +59,6 @@ LONG: dict[str, int] = {
     "cli/init.py:init": 98,
     "cli/inspect.py:inspect": 69,
     "cli/predict.py:predict": 73,
-    "cli/subtitles.py:translate": 66,
     "model/r_drop.py:forward": 53,
 }
 

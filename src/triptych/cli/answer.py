@@ -17,6 +17,7 @@ from .inputs import count_inputs
 from .notes import NO_INPUT, tell_empty
 from .outputs import refuse_output
 from .predict import (
+    EngineName,
     Overrides,
     Precision,
     _blocks,
@@ -47,6 +48,7 @@ def answer(
     top: int = 5,
     jsonl: bool = False,
     precision: Precision = "float32",
+    engine: EngineName = "native",
     overrides: Overrides = None,
 ) -> int:
     """Find the answers to questions in a passage or in a folder of documents, with their place.
@@ -72,6 +74,8 @@ def answer(
         Print one JSON object per question: the answer, its score and place, other candidates.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
+    engine
+        What answers: Triptych itself (native), or the run converted for another runtime.
     """
     spec = demand(run, "answer")
     if documents is not None and spec.head != "span":
@@ -81,18 +85,29 @@ def answer(
             run=run,
         )
     if documents is None:
-        if retriever is not None:
-            raise UsageError(
-                message("--retriever chooses among documents; name their folder with --documents.")
-            )
+        _refuse_retriever(retriever)
         return predict(
-            run, *question, passage=passage, jsonl=jsonl, precision=precision, overrides=overrides
+            run, *question, passage=passage, jsonl=jsonl, precision=precision, engine=engine,
+            overrides=overrides,
+        )  # fmt: skip
+    _refuse_both(passage, top)
+    return _search(run, question, documents, retriever, top, jsonl, (precision, engine), overrides)
+
+
+def _refuse_retriever(retriever: str | None) -> None:
+    """Raise UsageError for a retriever without documents."""
+    if retriever is not None:
+        raise UsageError(
+            message("--retriever chooses among documents; name their folder with --documents.")
         )
+
+
+def _refuse_both(passage: str | None, top: int) -> None:
+    """Raise UsageError for flags that do not go with documents."""
     if passage is not None:
         raise UsageError(message("Give --passage or --documents, not both."))
     if top < 1:
         raise UsageError("--top is {top}; it must be 1 or more.", top=top)
-    return _search(run, question, documents, retriever, top, jsonl, precision, overrides)
 
 
 def _search(
@@ -102,7 +117,7 @@ def _search(
     retriever: str | None,
     top: int,
     jsonl: bool,
-    precision: Precision,
+    computing: tuple[Precision, EngineName],
     overrides: dict[str, str] | None,
 ) -> int:
     from ..inference.search_index import SearchIndex, as_embedder, read_documents
@@ -111,9 +126,9 @@ def _search(
     documents = read_documents(folder, problems.append)
     for problem in problems:
         talk(f"triptych: {problem}")
-    reader = load_run(run, precision)
+    reader = load_run(run, computing[0], engine=computing[1])
     settings = reader.settings(**decoding_changes(overrides))
-    embedder = None if retriever is None else as_embedder(load_run(retriever, precision))
+    embedder = None if retriever is None else as_embedder(load_run(retriever, computing[0]))
     with Counting(None, "passages") as counting:
         index = SearchIndex(documents, embedder, done=counting.begin(message("Embedding")))
     talk(
@@ -177,6 +192,7 @@ def embed(
     *text: str,
     npy: Path | None = None,
     precision: Precision = "float32",
+    engine: EngineName = "native",
     overrides: Overrides = None,
 ) -> int:
     """Print each text as a vector of length 1, so that a dot product is a cosine similarity.
@@ -194,6 +210,8 @@ def embed(
         format (numpy.load reads it).
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
+    engine
+        What answers: Triptych itself (native), or the run converted for another runtime.
     """
     import numpy as np
 
@@ -201,7 +219,7 @@ def embed(
     from ..inference.search_index import embed as vectors_of
 
     refuse_output(npy, "--npy")
-    predictor = as_embedder(load_run(run, precision))
+    predictor = as_embedder(load_run(run, precision, engine=engine))
     settings = predictor.settings(**decoding_changes(overrides))
     kept, counting = [], count_inputs(text, "texts")
     for _, block in _blocks(text):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .predict import Overrides, Precision, demand, predict, print_as_written
+from .predict import EngineName, Overrides, Precision, demand, predict, print_as_written
 from .prompting import NOTHING, Prompting
 
 
@@ -18,6 +18,7 @@ def classify(
     jsonl: bool = False,
     truncate: int | None = None,
     precision: Precision = "float32",
+    engine: EngineName = "native",
     overrides: Overrides = None,
 ) -> int:
     """Classify texts, or stdin line by line: a label, several labels or a number for each.
@@ -37,10 +38,18 @@ def classify(
         Read only the first N tokens of a longer text, with a notice; by default all of it is read.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
+    engine
+        What answers: Triptych itself (native), or the run converted for another runtime.
     """
     demand(run, "classify")
     return predict(
-        run, *text, jsonl=jsonl, truncate=truncate, precision=precision, overrides=overrides
+        run,
+        *text,
+        jsonl=jsonl,
+        truncate=truncate,
+        precision=precision,
+        engine=engine,
+        overrides=overrides,
     )
 
 
@@ -52,6 +61,7 @@ def tag(
     jsonl: bool = False,
     truncate: int | None = None,
     precision: Precision = "float32",
+    engine: EngineName = "native",
     overrides: Overrides = None,
 ) -> int:
     """Tag texts, or stdin line by line: entities in brackets, or a tag for each word.
@@ -70,6 +80,8 @@ def tag(
         Read only the first N tokens of a longer text, with a notice; by default all of it is read.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
+    engine
+        What answers: Triptych itself (native), or the run converted for another runtime.
     """
     demand(run, "tag")
     return predict(
@@ -79,6 +91,7 @@ def tag(
         jsonl=jsonl,
         truncate=truncate,
         precision=precision,
+        engine=engine,
         overrides=overrides,
     )
 
@@ -130,6 +143,7 @@ def complete(
     truncate: int | None = None,
     draft: str | None = None,
     precision: Precision = "float32",
+    engine: EngineName = "native",
     prompting: Annotated[Prompting, Parameter(name="*")] = NOTHING,
     overrides: Overrides = None,
 ) -> int:
@@ -152,11 +166,14 @@ def complete(
         repeated words (ngram), and checked several at once. Probabilities do not change.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
+    engine
+        What answers: Triptych itself (native), or the run converted for another runtime.
     """
     demand(run, "complete")
     options = {
         "draft": draft,
         "precision": precision,
+        "engine": engine,
         "prompting": prompting,
         "overrides": overrides,
     }

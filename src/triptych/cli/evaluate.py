@@ -19,7 +19,7 @@ from .judged import judge_run
 from .judging import UNJUDGED, JudgementOutput, Judging, write_answers
 from .language import help_text
 from .outputs import refuse_output, refuse_page
-from .predict import Precision, decoding_changes, load_run
+from .predict import EngineName, Precision, decoding_changes, load_run
 from .threads import thread_notes
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def evaluate(
     bootstrap: int | None = None,
     predictions: Path | None = None,
     precision: Precision = "float32",
+    engine: EngineName = "native",
     comparing: Annotated[Comparing, Parameter(name="*")] = SCORES_ALONE,
     judging: Annotated[Judging, Parameter(name="*")] = UNJUDGED,
     reading: Annotated[ReadingFlags, Parameter(name="*")] = AS_FOUND,
@@ -113,10 +114,12 @@ def evaluate(
         Write the answers to this file, one per line (of a parser: as CoNLL-U).
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
+    engine
+        What answers: Triptych itself (native), or the run converted for another runtime.
     """
     _refuse_wrong(bootstrap, comparing.html, predictions)
     reading.begin()
-    predictor = load_run(run, precision)
+    predictor = load_run(run, precision, engine=engine)
     if judging.as_ is not None:
         _refuse_beside_judging(comparing)
         output = JudgementOutput(json_, bootstrap, predictions)
@@ -183,6 +186,8 @@ def _evaluate(
     examples, name = chosen_examples(predictor, asked.split, asked.data, asked.to, changed)
     settings = predictor.settings(**decoding_changes(of_decoding))
     _tell_begun(len(examples), name, settings.beams, by_losses)
+    if by_losses and predictor.engine is not None:
+        talk(message("Losses are computed by Triptych itself, not by the engine."))
     began = time.monotonic()
     with Counting(len(examples), message("examples")) as counting:
         evaluation = predictor.evaluate(examples, settings, counting.begin)

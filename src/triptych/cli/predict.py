@@ -6,7 +6,7 @@ import json
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -22,7 +22,8 @@ from .inputs import (
     spoken,
     with_all_details,
 )
-from .notes import BLANK_TO_THE_END, ENDED, report_empty, some, tell_empty, tell_place
+from .loading import EngineName, Precision, is_engine, load_run
+from .notes import BLANK_TO_THE_END, ENDED, report_empty, some, tell_empty
 from .prompting import NOTHING, Prompting, shots_ready
 
 if TYPE_CHECKING:
@@ -32,13 +33,11 @@ if TYPE_CHECKING:
     from ..tasks.task import Prediction, TaskSpec, Verb
 
 BLOCK = 2000  # lines of stdin that are sorted by length and answered together
-DECODING_ARENAS = 4  # malloc arenas for the threads that decode
 BETWEEN = "\n----\n"  # separates answers of several lines
 OF_LABELS = ("classifier", "tagger")  # heads of tasks whose answers are labels
 # Settings of sampling, which have no effect at temperature 0.
 OF_SAMPLING = ("top_k", "top_p", "min_p", "seed")
 
-Precision = Literal["auto", "float32", "bfloat16"]
 Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
 
 
@@ -54,6 +53,7 @@ def predict(
     truncate: int | None = None,
     draft: str | None = None,
     precision: Precision = "float32",
+    engine: EngineName = "native",
     prompting: Annotated[Prompting, Parameter(name="*")] = NOTHING,
     overrides: Overrides = None,
 ) -> int:
@@ -85,16 +85,15 @@ def predict(
         repeated words (ngram), and checked several at once. Probabilities do not change.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
+    engine
+        What answers: Triptych itself (native), or the run converted for another runtime.
     """
     check_truncate(truncate)
-    predictor = load_run(run, precision, draft)
+    predictor = load_run(run, precision, draft, engine)
     settings = predictor.settings(**(changes := decoding_changes(overrides)))
     report_unsampled(changes, settings)
     _refuse_idle(predictor, to, words)
-    inside = read_passage(passage)
-    if inside is not None and predictor.task.input == "passage":  # The passage is the input itself.
-        text, inside = (*text, inside), None
-    fixed = {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
+    text, fixed = _fixed(predictor, text, passage, prompting)
     fixed |= spoken(predictor, source_language)
     shots = prompting.shots(predictor)
     blank = bool(text) and predictor.task.spec.empty
@@ -115,6 +114,16 @@ def predict(
         failed += len(problems)
     report_drafts(predictor)
     return int(failed > 0)
+
+
+def _fixed(
+    predictor: Predictor, text: tuple[str, ...], passage: str | None, prompting: Prompting
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the texts, and the fields of an input that are the same for all of them."""
+    inside = read_passage(passage)
+    if inside is not None and predictor.task.input == "passage":  # The passage is the input itself.
+        text, inside = (*text, inside), None
+    return text, {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
 
 
 def _refuse_idle(predictor: Predictor, to: str | None, words: bool) -> None:
@@ -156,9 +165,8 @@ def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
     """Print the answer to one text while it is generated, unless several are wanted."""
     changes = decoding_changes(options.get("overrides"))
     refuse_bytes(text, 1)
-    if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
-        return predict(run, text, **options)
-    if not text.strip():
+    several = changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1
+    if several or not text.strip() or is_engine(options.get("engine")):
         return predict(run, text, **options)
     predictor = load_run(run, options.get("precision", "float32"), options.get("draft"))
     report_unsampled(changes, predictor.settings(**changes))
@@ -187,17 +195,6 @@ def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
     )
     report_drafts(predictor)
     return 0
-
-
-def load_run(run: str, precision: Precision = "float32", draft: str | None = None) -> Predictor:
-    """Load a run, with a draft if given, in a process of our own, whose allocator may be set."""
-    from ..inference.loading import load
-    from ..runs.allocator import keep_freed_pages
-
-    keep_freed_pages(arenas=DECODING_ARENAS)
-    predictor = load(run, precision, draft)
-    tell_place(run, predictor)
-    return predictor
 
 
 def report_unsampled(changes: dict[str, object], settings: DecodingSettings) -> None:

@@ -15,6 +15,7 @@ from .console import Counting, is_terminal, put_bytes, talk
 from .inputs import spoken
 from .language import help_text
 from .predict import (
+    EngineName,
     Overrides,
     Precision,
     check_truncate,
@@ -106,6 +107,7 @@ def translate(
     truncate: int | None = None,
     draft: str | None = None,
     precision: Precision = "float32",
+    engine: EngineName = "native",
     file: Annotated[SubtitleFlags, Parameter(name="*")] = TEXTS,
     overrides: Overrides = None,
 ) -> int:
@@ -130,6 +132,8 @@ def translate(
         same tokenizers, or from repeated words (ngram), and checked several at once.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
+    engine
+        What answers: Triptych itself (native), or the run converted for another runtime.
     """
     demand(run, "translate")
     check_truncate(truncate)
@@ -139,6 +143,7 @@ def translate(
         "truncate": truncate,
         "draft": draft,
         "precision": precision,
+        "engine": engine,
         "overrides": overrides,
     }
     if file.srt is None:
@@ -147,20 +152,25 @@ def translate(
             return print_as_written(run, text[0], options)
         return predict(run, *text, jsonl=jsonl, **options)
     _refuse_wrong(file, bool(text or jsonl))
+    return _translate_file(run, file, options)
+
+
+def _translate_file(run: str, file: SubtitleFlags, options: dict[str, Any]) -> int:
     from ..data.formats.subtitles import read_subtitles
 
     # Errors in the file are raised before a model is loaded.
+    assert file.srt is not None, "a file of subtitles is given"
     subtitles = read_subtitles(file.srt, file.encoding)
     _warn_of_rolling(file.srt, subtitles)
     return translate_subtitles(
-        load_run(run, precision, draft),
+        load_run(run, options["precision"], options["draft"], options["engine"]),
         subtitles,
-        to,
+        options["to"],
         file.line_width,
-        truncate,
+        options["truncate"],
         file.format_,
-        source_language,
-        **decoding_changes(overrides),
+        options["source_language"],
+        **decoding_changes(options["overrides"]),
     )
 
 

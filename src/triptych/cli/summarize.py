@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .predict import Overrides, Precision, demand, predict
+from .loading import EngineName, Precision
+from .predict import Overrides, demand, predict
 
 
 def summarize(
@@ -17,6 +18,7 @@ def summarize(
     jsonl: bool = False,
     truncate: int | None = None,
     precision: Precision = "float32",
+    engine: EngineName = "native",
     overrides: Overrides = None,
 ) -> int:
     """Summarize texts, whole files, or stdin line by line; prints one summary per line.
@@ -40,6 +42,8 @@ def summarize(
         never reads more than task.longest_source of its recipe.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
+    engine
+        What answers: Triptych itself (native), or the run converted for another runtime.
     """
     from ..data.formats.lines import lines_of
 
@@ -53,5 +57,6 @@ def summarize(
         jsonl=jsonl,
         truncate=truncate,
         precision=precision,
+        engine=engine,
         overrides=overrides,
     )

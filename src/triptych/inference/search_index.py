@@ -255,7 +255,8 @@ def as_embedder(predictor: Predictor) -> Predictor:
     longest = EmbeddingOptions().window
     window = min(longest, config.context("source") or longest)
     task = build({"window": window})
-    return dataclasses.replace(predictor, task=task, head=task.head(config, {}), labels={})
+    head = task.head(config, {})
+    return dataclasses.replace(predictor, task=task, head=head, labels={}, engine=None)
 
 
 def embed(
