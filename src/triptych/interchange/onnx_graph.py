@@ -176,7 +176,10 @@ def _overlaps(head: Classifier, words: Tensor, given: Given) -> Tensor | None:
     ids, mask, segments = (
         given[name] for name in ("input_ids", "attention_mask", "token_type_ids")
     )
-    weights, empty = head.importance[ids] * mask, words.new_zeros(len(words), len(head.importance))
+    weights, empty = (
+        head.importance[ids] * mask,
+        words.new_zeros(words.shape[0], head.importance.shape[0]),
+    )
     bags = [empty.scatter_add(1, ids, weights * (segments == number)) for number in (0, 1)]
     pairs = (words.chunk(PARTS["compare"], 1)[:2], bags)
     return ZERO_INIT_GAIN * torch.stack([_cosine(u, v) for u, v in pairs], 1)

@@ -54,6 +54,7 @@ class ContinuationEngine:
             "no_repeat_ngram_size",
             "suppress_tokens",
             "min_length",
+            "stop",  # what it leaves out of an answer cannot be told from its ids
             "stop_at_dedent",
         )
         for name in own:
@@ -82,18 +83,19 @@ class ContinuationEngine:
             "n_predict": request.new_tokens,
             "temperature": 0.0,
             "top_k": 1,
-            "stop": list(settings.stop or ()),
-            "n_probs": int(settings.scores),
-            "return_tokens": True,
+            "n_probs": 1,  # without it the answer has no ids
             "cache_prompt": False,
         }
         with self.lock:
             result = self.server.handle_completions(asked)
-        if not isinstance(result, dict) or "tokens" not in result:
-            raise RunError("llama.cpp did not answer: {problem}.", problem=brief(result))
-        tokens: list[int] = list(result["tokens"])
-        each = [float(one["logprob"]) for one in result.get("completion_probabilities", ())]
-        ended = result.get("stop_type") in ("eos", "word")
+        try:
+            choice: Any = result["choices"][0]
+            written: list[Any] = (choice["logprobs"] or {"content": []})["content"]
+        except (KeyError, IndexError, TypeError):
+            raise RunError("llama.cpp did not answer: {problem}.", problem=brief(result)) from None
+        tokens = [int(one["id"]) for one in written]
+        each = [float(one["logprob"]) for one in written] if settings.scores else []
+        ended = choice["finish_reason"] == "stop"
         while tokens and tokens[-1] in tokenizer.end_ids:
             tokens.pop()
         prefix = list(request.shown[1:])
