@@ -6,14 +6,15 @@ import dataclasses
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
+from triptych.cli.loading import EngineName
 from triptych.cli.main import main
 from triptych.data.tokenizers.subwords import Tokenizer
-from triptych.errors import TriptychWarning, UsageError
+from triptych.errors import RunError, TriptychWarning, UsageError
 from triptych.inference.engines import check
 from triptych.inference.engines.engine import ENGINES
 from triptych.inference.loading import load
@@ -235,6 +236,20 @@ def test_a_run_of_another_kind_is_answered_here(
     predictor, told = used(toy(tmp_path / "run", task), name)
     assert predictor.engine is None and words in told[-1] and "Triptych answers" in told[-1], told
     assert not cache.exists() or not list(cache.iterdir())
+
+
+def test_a_damaged_conversion_is_named(tmp_path: Path, cache: Path) -> None:
+    needs("ctranslate2")
+    run = toy(tmp_path / "run", "translation")
+    used(run, "ctranslate2")
+    (folder,) = cache.iterdir()
+    (folder / "model.bin").write_bytes(b"half")
+    with pytest.raises(RunError, match="Delete that folder"):
+        used(run, "ctranslate2")
+
+
+def test_the_flag_names_all() -> None:
+    assert get_args(EngineName) == ("native", *ENGINES)
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

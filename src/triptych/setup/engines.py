@@ -17,9 +17,9 @@ from ..convert import export_run
 from ..data.example import Example
 from ..data.load import evenly_spaced, load_split
 from ..data.sets.files import cache_folder
-from ..errors import RunError, TriptychError, shell_command
+from ..errors import RunError, TriptychError, brief, shell_command
 from ..inference.engines.check import MOST, EngineCheck, checked
-from ..inference.engines.engine import ENGINES, EngineKind
+from ..inference.engines.engine import ENGINES, Engine, EngineKind
 from ..inference.predictor import Predictor
 from ..messages import message
 from ..recipe.schema import Recipe
@@ -55,7 +55,7 @@ def use_engine(predictor: Predictor, name: str, tell: Tell) -> None:
             words = message("{problem} Triptych answers itself.", problem=str(problem))
             tell(words)
             return
-    engine = kind.open(folder, predictor)
+    engine = _opened(kind, folder, predictor)
     version = importlib.metadata.version(kind.library)
     found = _remembered(folder, version)
     if found is None:
@@ -75,6 +75,16 @@ def use_engine(predictor: Predictor, name: str, tell: Tell) -> None:
         if found is None
         else found.sentence(kind.name)
     )
+
+
+def _opened(kind: EngineKind, folder: Path, predictor: Predictor) -> Engine:
+    try:
+        return kind.open(folder, predictor)
+    except Exception as problem:  # each library has its own
+        raise RunError(
+            "{kind} cannot open {folder}: {problem}. Delete that folder, and it is written again.",
+            kind=kind.name, folder=folder, problem=brief(problem),
+        ) from None  # fmt: skip
 
 
 def converted_folder(run: Run, kind: EngineKind) -> Path:

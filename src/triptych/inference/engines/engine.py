@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ...decoding.settings import DecodingSettings
     from ..loaded import LoadedModel
 
-Name = Literal["native", "ctranslate2", "onnxruntime", "llama.cpp"]
 Format = Literal["ctranslate2", "onnx", "gguf"]
 
 
