@@ -92,14 +92,15 @@ class _Head:
 
 
 def _classes(head: Any, outputs: Outputs, inputs: dict[str, Tensor]) -> ClassOutput:
-    return ClassOutput(torch.from_numpy(outputs["logits"]), head.temperature)
+    return ClassOutput(torch.from_numpy(outputs["logits"]), head.temperature.cpu())
 
 
 def _tags(head: Any, outputs: Outputs, inputs: dict[str, Tensor]) -> TagOutput:
     rows, starts = PackedLayout(inputs["source_lengths"]), inputs["word_starts"]
     scores = rows.pack(torch.from_numpy(outputs["logits"]))[starts.bool()]
     words = rows.lengths.new_zeros(rows.count).index_add(0, rows.sequence, starts)
-    return TagOutput(scores, words, *head.chain())
+    chain = [None if one is None else one.cpu() for one in head.chain()]
+    return TagOutput(scores, words, *chain)
 
 
 def _spans(head: Any, outputs: Outputs, inputs: dict[str, Tensor]) -> Tensor:
