@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from ..errors import RunError, UsageError
 from ..messages import Message, message
+from .answer_indexed import WITHOUT, IndexFlags, answer_indexed, refuse_without_index
 from .console import Counting, is_terminal, put, talk
 from .inputs import count_inputs
 from .notes import NO_INPUT, tell_empty
@@ -20,7 +23,7 @@ from .predict import (
     EngineName,
     Overrides,
     Precision,
-    _blocks,
+    blocks,
     decoding_changes,
     demand,
     load_run,
@@ -47,11 +50,12 @@ def answer(
     retriever: str | None = None,
     top: int = 5,
     jsonl: bool = False,
+    indexed: Annotated[IndexFlags, Parameter(name="*")] = WITHOUT,
     precision: Precision = "float32",
     engine: EngineName = "native",
     overrides: Overrides = None,
 ) -> int:
-    """Find the answers to questions in a passage or in a folder of documents, with their place.
+    """Answer questions from a passage, a folder of documents or an index, with their place.
 
     Parameters
     ----------
@@ -69,19 +73,32 @@ def answer(
         With --documents: a run whose vectors rank the passages (see triptych embed); by default
         they are ranked by the words that they share with the question (BM25).
     top
-        With --documents: number of passages that are read for each question.
+        With --documents or --index: number of passages that are read for each question.
     jsonl
-        Print one JSON object per question: the answer, its score and place, other candidates.
+        Print one JSON object per question: the answer, its score and its place, with --index its
+        citations.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
     engine
         What answers: Triptych itself (native), or the run converted for another runtime.
     """
+    if top < 1:
+        raise UsageError("--top is {top}; it must be 1 or more.", top=top)
+    if indexed.index is not None:
+        if (passage, documents, retriever, engine) != (None, None, None, "native"):
+            raise UsageError(
+                message(
+                    "--index takes no --passage, --documents, --retriever or --engine. Leave them "
+                    "out."
+                )
+            )
+        return answer_indexed(run, question, indexed, top, jsonl, precision, overrides)
+    refuse_without_index(indexed)
     spec = demand(run, "answer")
     if documents is not None and spec.head != "span":
         raise UsageError(
-            "{run} generates its answers and cannot locate them in documents. Use --passage "
-            "instead of --documents.",
+            "{run} generates its answers and cannot locate them in documents. Use --passage, or "
+            "make an index (triptych index) and use --index.",
             run=run,
         )
     if documents is None:
@@ -90,7 +107,7 @@ def answer(
             run, *question, passage=passage, jsonl=jsonl, precision=precision, engine=engine,
             overrides=overrides,
         )  # fmt: skip
-    _refuse_both(passage, top)
+    _refuse_both(passage)
     return _search(run, question, documents, retriever, top, jsonl, (precision, engine), overrides)
 
 
@@ -102,12 +119,10 @@ def _refuse_retriever(retriever: str | None) -> None:
         )
 
 
-def _refuse_both(passage: str | None, top: int) -> None:
+def _refuse_both(passage: str | None) -> None:
     """Raise UsageError for flags that do not go with documents."""
     if passage is not None:
         raise UsageError(message("Give --passage or --documents, not both."))
-    if top < 1:
-        raise UsageError("--top is {top}; it must be 1 or more.", top=top)
 
 
 def _search(
@@ -141,7 +156,7 @@ def _search(
     counting = count_inputs(questions, "questions")
     counting.quiet |= is_terminal(sys.stdout)  # there the answers themselves show how far it is
     with counting:
-        for first, block in _blocks(questions):
+        for first, block in blocks(questions):
             missed: list[str] = []
             empty: dict[Message, list[str]] = {}
             for number, line in enumerate(block, first):
@@ -222,7 +237,7 @@ def embed(
     predictor = as_embedder(load_run(run, precision, engine=engine))
     settings = predictor.settings(**decoding_changes(overrides))
     kept, counting = [], count_inputs(text, "texts")
-    for _, block in _blocks(text):
+    for _, block in blocks(text):
         with counting:
             vectors = vectors_of(predictor, block, settings, counting.add)
         if npy is not None:

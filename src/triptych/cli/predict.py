@@ -98,7 +98,7 @@ def predict(
     shots = prompting.shots(predictor)
     blank = bool(text) and predictor.task.spec.empty
     failed, counting = 0, count_inputs(text, "texts")
-    for first, block in _blocks(text):
+    for first, block in blocks(text):
         places = [f"{'text ' if text else 'stdin:'}{first + n}" for n in range(len(block))]
         problems: dict[int, str] = {}
         examples = examples_of(block, predictor, places, to, fixed, words, problems, blank)
@@ -234,7 +234,7 @@ def decoding_changes(overrides: dict[str, str] | None) -> dict[str, Any]:
     return given.get("decoding", {})
 
 
-def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+def blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     """Yield blocks of lines with the number of the first: the texts given, else stdin.
 
     In a terminal each line is a block of its own.

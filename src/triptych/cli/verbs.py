@@ -95,6 +95,12 @@ def _answer() -> Command:
     return answer
 
 
+def _index() -> Command:
+    from .index import index
+
+    return index
+
+
 def _embed() -> Command:
     from .answer import embed
 
@@ -261,10 +267,20 @@ VERBS: dict[str, Verb] = {
     ),
     "answer": Verb(
         _answer,
-        message("Find the answers to questions in a passage or in a folder of documents."),
+        message("Answer questions from a passage, a folder of documents or an index."),
         (
             'triptych answer runs/mine "Who wrote it?" --passage letter.txt',
             'triptych answer runs/mine "Who wrote it?" --documents letters',
+            'triptych answer runs/mine "Who wrote it?" --index indexes/letters',
+        ),
+    ),
+    "index": Verb(
+        _index,
+        message("Index your own documents, to answer questions from them."),
+        (
+            "triptych index letters --out indexes/letters",
+            "triptych index faq.csv --columns text=Answer --out indexes/faq --embedder runs/vectors",
+            'triptych index my.sqlite --query "SELECT body FROM notes" --out indexes/notes',
         ),
     ),
     "embed": Verb(

@@ -111,8 +111,8 @@ def read_documents(folder: str | Path, wrong: Notify) -> dict[str, str]:
         )
     found: dict[str, str] = {}
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    others = [path for path in files if not path.name.startswith(".") and not _is_document(path)]
-    for path in (path for path in files if _is_document(path)):
+    others = [path for path in files if not path.name.startswith(".") and not is_document(path)]
+    for path in (path for path in files if is_document(path)):
         try:
             found[str(path.relative_to(root))] = decode_text(
                 read_bytes(path), str(path), advise=conversion
@@ -133,7 +133,7 @@ def read_documents(folder: str | Path, wrong: Notify) -> dict[str, str]:
     return found
 
 
-def _is_document(path: Path) -> bool:
+def is_document(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 

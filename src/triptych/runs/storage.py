@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, TrainingError, UsageError, brief
+from ..messages import Message, message
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -170,12 +171,19 @@ def write_file(path: Path, content: bytes) -> None:
         aside.write_bytes(content)
 
 
+IN_TRAINING = message(
+    "{parent} is being trained now, by process {value}. Wait until it "
+    "ends, stop it, or name another folder with --out."
+)
+
+
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
+def alone(path: Path, busy: Message = IN_TRAINING) -> Iterator[None]:
     """Lock the file `path`, which holds the number of this process, while the body runs.
 
-    A killed process holds no lock. Raises UsageError where another process holds it. Where the
-    system or the disk has no such locks, nothing is locked.
+    A killed process holds no lock. Raises UsageError where another process holds it: `busy`, with
+    the folder as {parent} and the process as {value}. Where the system or the disk has no such
+    locks, nothing is locked.
     """
     try:
         import fcntl
@@ -190,8 +198,7 @@ def alone(path: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise UsageError(
-                "{parent} is being trained now, by process {value}. Wait until it "
-                "ends, stop it, or name another folder with --out.",
+                busy,
                 parent=path.parent,
                 value=file.read().strip() or "unknown",
             ) from None
