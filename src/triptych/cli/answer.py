@@ -14,7 +14,13 @@ from cyclopts import Parameter
 
 from ..errors import RunError, UsageError
 from ..messages import Message, message
-from .answer_indexed import WITHOUT, IndexFlags, answer_indexed, refuse_without_index
+from .answer_indexed import (
+    WITHOUT,
+    IndexFlags,
+    answer_indexed,
+    refuse_beside_index,
+    refuse_without_index,
+)
 from .console import Counting, is_terminal, put, talk
 from .inputs import count_inputs
 from .notes import NO_INPUT, tell_empty
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..inference.search_index import Hit
+    from ..tasks.task import TaskSpec
 
 NOWHERE = message("none of the documents holds an answer")
 SHOWN = 60  # characters of the passage on either side of an answer
@@ -85,22 +92,10 @@ def answer(
     if top < 1:
         raise UsageError("--top is {top}; it must be 1 or more.", top=top)
     if indexed.index is not None:
-        if (passage, documents, retriever, engine) != (None, None, None, "native"):
-            raise UsageError(
-                message(
-                    "--index takes no --passage, --documents, --retriever or --engine. Leave them "
-                    "out."
-                )
-            )
+        refuse_beside_index(passage, documents, retriever, engine)
         return answer_indexed(run, question, indexed, top, jsonl, precision, overrides)
     refuse_without_index(indexed)
-    spec = demand(run, "answer")
-    if documents is not None and spec.head != "span":
-        raise UsageError(
-            "{run} generates its answers and cannot locate them in documents. Use --passage, or "
-            "make an index (triptych index) and use --index.",
-            run=run,
-        )
+    refuse_writing(run, demand(run, "answer"), documents)
     if documents is None:
         _refuse_retriever(retriever)
         return predict(
@@ -123,6 +118,16 @@ def _refuse_both(passage: str | None) -> None:
     """Raise UsageError for flags that do not go with documents."""
     if passage is not None:
         raise UsageError(message("Give --passage or --documents, not both."))
+
+
+def refuse_writing(run: str, spec: TaskSpec, documents: Path | None) -> None:
+    """Raise UsageError for --documents with a run whose answers have no place in them."""
+    if documents is not None and spec.head != "span":
+        raise UsageError(
+            "{run} generates its answers and cannot locate them in documents. Use --passage, or "
+            "make an index (triptych index) and use --index.",
+            run=run,
+        )
 
 
 def _search(

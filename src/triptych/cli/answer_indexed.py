@@ -81,6 +81,16 @@ def refuse_without_index(flags: IndexFlags) -> None:
             )
 
 
+def refuse_beside_index(*others: object) -> None:
+    """Raise UsageError if another place to answer from is given."""
+    if any(one not in (None, "native") for one in others):
+        raise UsageError(
+            message(
+                "--index takes no --passage, --documents, --retriever or --engine. Leave them out."
+            )
+        )
+
+
 def spec_of(run: str) -> TaskSpec:
     """Return the task of a run that can answer from an index.
 
@@ -193,7 +203,8 @@ def _tell_changed(found: CitedAnswer, index: Index, told: set[str]) -> None:
         elif (path.stat().st_size, path.stat().st_mtime_ns) != (held.bytes, held.mtime_ns):
             talk(
                 message(
-                    "{path} has changed since it was indexed. Bring the index up to date: {command}",
+                    "{path} has changed since it was indexed. To bring the index up to date: "
+                    "{command}",
                     path=path,
                     command=shell_command("triptych", "index", source, "--out", index.path),
                 )

@@ -279,7 +279,7 @@ VERBS: dict[str, Verb] = {
         message("Index your own documents, to answer questions from them."),
         (
             "triptych index letters --out indexes/letters",
-            "triptych index faq.csv --columns text=Answer --out indexes/faq --embedder runs/vectors",
+            "triptych index my.csv --columns text=Answer --out indexes/my --embedder runs/vectors",
             'triptych index my.sqlite --query "SELECT body FROM notes" --out indexes/notes',
         ),
     ),

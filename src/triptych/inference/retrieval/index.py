@@ -70,7 +70,7 @@ class Index:
             RunError: The index is damaged or of another version, or the run has changed.
         """
         contents = store.read(path)
-        embedding = contents.header.embedding
+        embedding = contents.header.vectors
         if embedder is not None and embedding is None:
             raise UsageError(
                 "{path} holds no vectors. Add them: triptych index SOURCE --out {path} --embedder "

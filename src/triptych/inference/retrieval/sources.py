@@ -17,7 +17,7 @@ from ...data.formats.headers import NAMES
 from ...data.formats.lines import conversion, decode_text, read_bytes
 from ...errors import DataError, UsageError, unknown
 from ...messages import message
-from ..search_index import LONGEST_PASSAGE, SHOWN, SUFFIXES, is_document, passages_of
+from ..search_index import LONGEST_PASSAGE, SHOWN, is_document, passages_of
 
 SQLITE = b"SQLite format 3\0"
 TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".xlsx", ".xlsm")

@@ -72,7 +72,7 @@ class Header:
     reading: dict[str, object]
     passages: int
     indexed_ns: int
-    embedding: Embedding | None
+    vectors: Embedding | None
     number: int = 0
 
 
@@ -150,8 +150,8 @@ def _read_header(path: Path) -> Header:
         )
     try:
         given = {one.name: values[one.name] for one in fields(Header)}
-        embedding = given["embedding"]
-        given["embedding"] = None if embedding is None else Embedding(**embedding)
+        vectors = given["vectors"]
+        given["vectors"] = None if vectors is None else Embedding(**vectors)
         return Header(**given)
     except (KeyError, TypeError) as problem:
         raise RunError(
@@ -173,7 +173,7 @@ def _read_data(data: Path, header: Header) -> Contents:
             if (data / TEXTS).stat().st_size
             else np.zeros(0, dtype=np.uint8)
         )
-        embedding = header.embedding
+        embedding = header.vectors
         vectors = None if embedding is None else np.load(data / f"{VECTORS}.npy", mmap_mode="r")
         _refuse_unequal(header, held, texts, vectors)
     except FileNotFoundError:
@@ -204,7 +204,7 @@ def _refuse_unequal(
         raise ValueError("the postings have another length")
     if len(held["counts"]) != len(held["places"]):
         raise ValueError("the counts have another length")
-    embedding = header.embedding
+    embedding = header.vectors
     if vectors is not None and embedding and vectors.shape != (count, embedding.width):
         raise ValueError("the vectors have another shape")
 

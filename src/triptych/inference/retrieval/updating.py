@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...data.example import Notify
-from ...errors import DataError, RunError, UsageError
+from ...errors import DataError
 from ...messages import Message, message
 from . import store
 from .embedding import embedding_of, fits, vectors_of
@@ -112,7 +112,7 @@ def _embedder_of(
     out: Path,
 ) -> tuple[str, Predictor] | None:
     """Return the run that embeds, loaded; the one of the old index if none is given."""
-    embedding = None if old is None else old.header.embedding
+    embedding = None if old is None else old.header.vectors
     if words_only or given is not None or embedding is None:
         return None if words_only else given
     from .embedding import load_embedder
@@ -165,7 +165,7 @@ def _known(
 
 
 def _same(one: SourceFile, before: store.IndexedFile | None, old: store.Contents | None) -> str:
-    """Return the SHA-256 of a file; that of before if its size and time show that it is the same."""
+    """Return the SHA-256 of a file, without reading it if its size and time are those of before."""
     if before is not None and old is not None and one.mtime_ns >= 0:
         settled = one.mtime_ns < old.header.indexed_ns - RECENT_NS
         if settled and (one.bytes, one.mtime_ns) == (before.bytes, before.mtime_ns):
@@ -210,7 +210,7 @@ def _contents(
     vectors, embedding, embedded = None, None, 0
     if embedder is not None:
         run, predictor = embedder
-        same = old is not None and fits(old.header.embedding, predictor)
+        same = old is not None and fits(old.header.vectors, predictor)
         places_ = np.where(same, reused, -1)
         needed = np.flatnonzero(places_ < 0)
         done = None if begin is None else begin(message("Embedding"), len(needed))
