@@ -167,14 +167,10 @@ def _read_data(data: Path, header: Header) -> Contents:
     try:
         rows: list[list[Any]] = json.loads((data / FILES).read_text(encoding="utf-8"))
         files = [IndexedFile(*row) for row in rows]
-        held = {name: np.load(data / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-        texts = (
-            np.memmap(data / TEXTS, dtype=np.uint8, mode="r")
-            if (data / TEXTS).stat().st_size
-            else np.zeros(0, dtype=np.uint8)
-        )
+        held = {name: _mapped(data / f"{name}.npy") for name in ARRAYS}
+        texts = np.asarray(np.memmap(data / TEXTS, dtype=np.uint8, mode="r"))
         embedding = header.vectors
-        vectors = None if embedding is None else np.load(data / f"{VECTORS}.npy", mmap_mode="r")
+        vectors = None if embedding is None else _mapped(data / f"{VECTORS}.npy")
         _refuse_unequal(header, held, texts, vectors)
     except FileNotFoundError:
         raise
@@ -187,6 +183,11 @@ def _read_data(data: Path, header: Header) -> Contents:
         ) from None
     postings = Postings(*(held[name] for name in ARRAYS[2:]))
     return Contents(header, files, held["passages"], held["digests"], texts, postings, vectors)
+
+
+def _mapped(path: Path) -> Array:
+    """Map an array; as a plain one, whose slices cost less than those of a memmap."""
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _refuse_unequal(
