@@ -62,8 +62,8 @@ class IndexFlags:
         float | None,
         Parameter(
             help=help_text(
-                "With --index: the score from 0 to 1 below which an answer is not given; by "
-                "default 0.1 for a run that finds spans and 0.5 for one that writes."
+                "With --index: an answer is not given if its passage holds less than this share "
+                "of the question's words, from 0 to 1, rare words weighing more; by default 0.4."
             )
         ),
     ] = None

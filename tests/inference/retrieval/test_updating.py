@@ -44,7 +44,9 @@ def arrays(path: Path) -> dict[str, Any]:
     return {**found, "files": [one.name for one in held.files]}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=5, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=5, deadline=None
+)
 @given(FILES, FILES)
 def test_an_index_brought_up_to_date_equals_a_new_one(
     tmp_path: Path, before: dict[str, str], after: dict[str, str]

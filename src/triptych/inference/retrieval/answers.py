@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from .index import Index
 
 TOP = 5  # passages that are read
-# Answers below these scores are not given; measured on development questions (decision 033).
-LEAST_SPAN = 0.1
-LEAST_WRITTEN = 0.5
+# An answer with a lower score is not given; measured on development questions (decision 033).
+LEAST = 0.4
+LEAST_SUPPORT = 0.5  # of a written answer by its passage
 ABSENT = {"en": "Not in the passages.", "zh": "段落裡沒有答案。"}
 PROMPTS = {
     "en": "Answer the question from the passages alone, briefly. If they hold no answer, write: "
@@ -62,7 +62,9 @@ class CitedAnswer:
 
     Args:
         answer: The answer; empty where the passages hold none.
-        score: How sure it is, 0 to 1; also of an answer that is not given.
+        score: How surely the cited passage is about the question, 0 to 1; also of an answer that
+            is not given. See `evidence`.
+        probability: What the reader gives its answer.
         citations: Where it stands, the best first; none without an answer.
         passages: Those that were read, the best first.
         truncated_input_tokens: Tokens of the question or the passages that were not read.
@@ -70,6 +72,7 @@ class CitedAnswer:
 
     answer: str
     score: float
+    probability: float | None = None
     citations: list[Citation] = field(default_factory=list[Citation])
     passages: list[Found] = field(default_factory=list[Found])
     truncated_input_tokens: int = 0
@@ -78,6 +81,7 @@ class CitedAnswer:
         return {
             "answer": self.answer,
             "score": round(self.score, 6),
+            "probability": None if self.probability is None else round(self.probability, 6),
             "citations": [one.to_json() for one in self.citations],
             "truncated_input_tokens": self.truncated_input_tokens,
         }
@@ -108,7 +112,7 @@ def answer(
         question: The question; an empty one has no answer.
         count: Number of passages that are read.
         settings: How answers are decoded.
-        least: The score below which an answer is not given; None: the one that was measured.
+        least: The score below which an answer is not given; None: LEAST, as it was measured.
 
     Raises:
         UsageError: The run cannot answer from passages.
@@ -130,20 +134,23 @@ def answer(
         found = _written(index, reader, question, passages, settings)
     else:
         found = _chatted(index, reader, question, passages, settings)
-    if least is None:
-        least = LEAST_SPAN if kind == "span" else LEAST_WRITTEN
-    if found.answer and found.score >= least:
+    if found.answer and found.score >= (LEAST if least is None else least):
         return found
-    return CitedAnswer("", found.score, [], passages, found.truncated_input_tokens)
+    return nothing(passages, found.truncated_input_tokens, found.score)
+
+
+def nothing(passages: list[Found], unread: int, score: float = 0.0) -> CitedAnswer:
+    """Return that the passages hold no answer."""
+    return CitedAnswer("", score, passages=passages, truncated_input_tokens=unread)
 
 
 def evidence(one: Found) -> float:
-    """Return how surely a passage is about the question, 0 to 1, by what is known of it."""
-    if one.relevance is not None:
-        return one.relevance
-    if one.similarity is not None:
-        return max(one.coverage, one.similarity)
-    return one.coverage
+    """Return how surely a passage is about the question, 0 to 1.
+
+    It is what a run for pairs says, else which share of the question's words the passage holds,
+    which tells passages with an answer from those without better than a cosine does.
+    """
+    return one.coverage if one.relevance is None else one.relevance
 
 
 def cited(found: Found, start: int, end: int, rows: bool) -> Citation:
@@ -175,12 +182,13 @@ def _copied(
         for span in one.details["candidates"]
     ]
     if not ranked:
-        return CitedAnswer("", 0.0, [], passages, unread)
+        return nothing(passages, unread)
     _, number, span = max(ranked, key=lambda one: (one[0], -one[1]))
     found = passages[number]
     place = cited(found, span["start"], span["end"], index.contents.header.rows)
-    score = float(span["probability"]) * evidence(found)
-    return CitedAnswer(span["text"], score, [place], passages, unread)
+    return CitedAnswer(
+        span["text"], evidence(found), float(span["probability"]), [place], passages, unread
+    )
 
 
 def _written(
@@ -195,18 +203,18 @@ def _written(
     predictions = list(reader.answer(examples, settings))
     unread = max(one.truncated_input_tokens for one in predictions)
     prior = shares([one.score for one in passages])
-    best = CitedAnswer("", 0.0, [], passages, unread)
-    most = -1.0
+    best, most = nothing(passages, unread), -1.0
     for one, found, share in zip(predictions, passages, prior, strict=True):
-        text = one.text.strip()
+        text, chance = one.text.strip(), _chance(one)
         if not text:
             continue
         (supported,) = support(text, question, [found], index.words)
-        value = share * _chance(one) * supported
-        if value > most:
-            place = cited(found, *place_of(text, question, found.text), index.contents.header.rows)
-            score = supported * evidence(found)
-            best, most = CitedAnswer(text, score, [place], passages, unread), value
+        value = share * chance * supported
+        if supported >= LEAST_SUPPORT and value > most:
+            span = place_of(text, question, found.text)
+            place = cited(found, *span, index.contents.header.rows)
+            best = CitedAnswer(text, evidence(found), chance, [place], passages, unread)
+            most = value
     return best
 
 
@@ -228,21 +236,20 @@ def _chatted(
     example = Example(messages=[{"role": "user", "content": prompt}], place="question")
     (one,) = reader.answer([example], settings)
     text, unread = one.text.strip(), one.truncated_input_tokens
-    if not text or any(
-        absent.rstrip(".。").casefold() in text.casefold() for absent in ABSENT.values()
-    ):
-        return CitedAnswer("", 0.0, [], passages, unread)
+    if not text or any(absent.rstrip(".。").casefold() in text.casefold() for absent in _ABSENT):
+        return nothing(passages, unread)
     supported = support(text, question, shown, index.words)
-    order = sorted(range(len(shown)), key=lambda number: -supported[number])
-    best = supported[order[0]]
+    best = max(supported)
+    if best < LEAST_SUPPORT:
+        return nothing(passages, unread)
+    several = [found for found, share in zip(shown, supported, strict=True) if share == best]
     rows = index.contents.header.rows
-    places = [
-        cited(shown[number], *place_of(text, question, shown[number].text), rows)
-        for number in order
-        if supported[number] >= best and best > 0
-    ]
-    score = best * evidence(shown[order[0]])
-    return CitedAnswer(text, score, places, passages, unread)
+    places = [cited(each, *place_of(text, question, each.text), rows) for each in several]
+    score = max(map(evidence, several))
+    return CitedAnswer(text, score, _chance(one), places, passages, unread)
+
+
+_ABSENT = tuple(ABSENT.values())
 
 
 def prompt_of(

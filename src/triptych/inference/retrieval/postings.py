@@ -18,6 +18,8 @@ import numpy as np
 from ..search_index import terms
 
 K1, B = 1.2, 0.75  # as the BM25 in memory
+# Of a term that no passage holds, in a coverage; measured in docs/decisions/033.
+UNKNOWN_WEIGHT = 0.5
 MOST = np.iinfo(np.uint16).max  # of a term's occurrences in a passage that are counted
 PASSAGES_COUNTED = 20_000  # together, which bounds the memory
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -162,32 +164,26 @@ class MappedBM25:
     def coverage(self, text: str, wanted: Sequence[int], without: str = "") -> list[float]:
         """Return for each of the `wanted` passages which share of a text's terms it holds, 0 to 1.
 
-        Rare terms weigh more, as in BM25; a term that no passage holds weighs most.
+        Rare terms weigh more, as in BM25.
 
         Args:
             text: A question or an answer.
             wanted: The passages, (K,).
             without: The terms of this text do not count, unless there are no others.
         """
-        asked = set(terms(text))
+        held, asked = self.postings, set(terms(text))
         asked = asked - set(terms(without)) or asked
         whole, shares = 0.0, [0.0] * len(wanted)
         for key in map(term_key, asked):
-            weight, places = self._weighed(key)
+            slot = self._slot(key)
+            places = held.places[slice(*slot)] if slot else held.places[:0]
+            weight = self._weight(len(places)) * (1.0 if slot else UNKNOWN_WEIGHT)
             whole += weight
             inside = np.searchsorted(places, wanted).tolist()
             for number, (place, passage) in enumerate(zip(inside, wanted, strict=True)):
                 if place < len(places) and int(places[place]) == passage:
                     shares[number] += weight
         return [share / whole if whole else 0.0 for share in shares]
-
-    def _weighed(self, key: int) -> tuple[float, Array]:
-        """Return the weight of a term and the passages that hold it."""
-        slot = self._slot(key)
-        if slot is None:
-            return self._weight(0), self.postings.places[:0]
-        first, last = slot
-        return self._weight(last - first), self.postings.places[first:last]
 
     def _slot(self, key: int) -> tuple[int, int] | None:
         """Return where the postings of a term begin and end; None if no passage holds it."""
