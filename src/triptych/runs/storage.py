@@ -9,12 +9,11 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, TrainingError, UsageError, brief
-from ..messages import Message, message
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -171,19 +170,22 @@ def write_file(path: Path, content: bytes) -> None:
         aside.write_bytes(content)
 
 
-IN_TRAINING = message(
-    "{parent} is being trained now, by process {value}. Wait until it "
-    "ends, stop it, or name another folder with --out."
-)
+def in_training(path: Path, process: str) -> UsageError:
+    """Return the error for a run that another process trains."""
+    return UsageError(
+        "{parent} is being trained now, by process {value}. Wait until it "
+        "ends, stop it, or name another folder with --out.",
+        parent=path.parent,
+        value=process,
+    )
 
 
 @contextlib.contextmanager
-def alone(path: Path, busy: Message = IN_TRAINING) -> Iterator[None]:
+def alone(path: Path, busy: Callable[[Path, str], UsageError] = in_training) -> Iterator[None]:
     """Lock the file `path`, which holds the number of this process, while the body runs.
 
-    A killed process holds no lock. Raises UsageError where another process holds it: `busy`, with
-    the folder as {parent} and the process as {value}. Where the system or the disk has no such
-    locks, nothing is locked.
+    A killed process holds no lock. Raises UsageError where another process holds it: `busy` of the
+    file and the process. Where the system or the disk has no such locks, nothing is locked.
     """
     try:
         import fcntl
@@ -197,11 +199,7 @@ def alone(path: Path, busy: Message = IN_TRAINING) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise UsageError(
-                busy,
-                parent=path.parent,
-                value=file.read().strip() or "unknown",
-            ) from None
+            raise busy(path, file.read().strip() or "unknown") from None
         except OSError:
             yield
             return

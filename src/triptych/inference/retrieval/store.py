@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from ...errors import RunError, UsageError, shell_command
-from ...messages import message
 from ...runs.storage import alone, flush, parsed, read_text, write_file, writing
 from .postings import Array, Postings
 
@@ -25,10 +24,6 @@ FORMAT, VERSION = "triptych index", 1
 HEADER, FILES, TEXTS, VECTORS = "index.json", "files.json", "texts.bin", "vectors"
 DATA = "data-"
 LOCK = ".indexing"
-BUSY = message(
-    "{parent} is being written now, by process {value}. Wait until it ends, or name another folder "
-    "with --out."
-)
 TRIES = 3  # an index may be replaced while it is opened
 # Columns of the array `passages`.
 FILE, LINE, START, TEXT_START, TEXT_END = range(5)
@@ -210,6 +205,15 @@ def _refuse_unequal(
         raise ValueError("the vectors have another shape")
 
 
+def _busy(path: Path, process: str) -> UsageError:
+    return UsageError(
+        "{parent} is being written now, by process {value}. Wait until it ends, or name another "
+        "folder with --out.",
+        parent=path.parent,
+        value=process,
+    )
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Make the folder if it is missing, and keep other processes from writing into it.
@@ -227,7 +231,7 @@ def locked(path: Path) -> Iterator[None]:
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
     try:
-        with alone(path / LOCK, BUSY):
+        with alone(path / LOCK, _busy):
             yield
     finally:
         if is_new and not is_index(path):
