@@ -68,16 +68,12 @@ def index(
         return counting[0].begin(what)
 
     try:
-        changes = update(given, out, loaded, embedder == NO_VECTORS, talk_problem, begin)
+        changes = update(given, out, loaded, embedder == NO_VECTORS, talk, begin)
     finally:
         for one in counting:
             one.__exit__()
     talk(_summary(out, changes))
     return 0
-
-
-def talk_problem(text: str) -> None:
-    talk(message("triptych: {text}", text=text))
 
 
 def _with_columns(source: Source) -> Source:
