@@ -30,6 +30,10 @@ SETS: dict[str, tuple[str, tuple[str, ...], str]] = {  # name -> kind, fields, s
     "ag-news": ("label", ("text", "label"), "accuracy"),
     "conll2003": ("tags", ("text", "words", "tags"), "f1"),
     "sst2": ("label", ("text", "label"), "accuracy"),
+    "bc5cdr": ("tags", ("text", "words", "tags"), "f1"),
+    "ncbi-disease": ("tags", ("text", "words", "tags"), "f1"),
+    "clinc-oos": ("label", ("text", "label"), "accuracy"),
+    "unfair-clauses": ("labels", ("text", "labels"), "f1"),
 }
 
 

@@ -15,8 +15,10 @@ from ..table import DataTable
 from . import (
     chat,
     classification,
+    clauses,
     code,
     composed,
+    intents,
     pairs,
     parsing,
     reading,
@@ -29,6 +31,8 @@ from .entry import SPLITS, Entry
 ENTRIES: dict[str, Entry] = {
     **pairs.ENTRIES,
     **classification.ENTRIES,
+    **intents.ENTRIES,
+    **clauses.ENTRIES,
     **tagging.ENTRIES,
     **parsing.ENTRIES,
     **reading.ENTRIES,

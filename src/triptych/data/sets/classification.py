@@ -19,6 +19,7 @@ from ..example import Example, Notify
 from ..split import sentence_key, split_of
 from .entry import Entry, File, SplitName
 from .files import file_lines
+from .leaks import LEAKS_NOTE, leaking, without_leaks
 
 if TYPE_CHECKING:
     from ..table import DataTable
@@ -41,7 +42,6 @@ _SMS = (
 )
 _CARVED = "validation: 5 % of the training texts, by their hash"
 _DEV_IS_TEST = "test: the published development split, because its test split has no labels"
-_LEAKS = "data.leaks = 'keep' keeps them, 'test' removes them from the scored split instead"
 
 
 @dataclass(frozen=True)
@@ -108,37 +108,9 @@ def load(
     alone = data.leaks == "keep" or (data.leaks == "train" and split == "test")
     parts = published(entry, report, only=split if alone else None, repeated=data.leaks == "keep")
     others: set[str] = set()
-    for name in _against(split, data.leaks, layout):
+    for name in leaking(split, data.leaks, "validation" in layout.carved):
         others |= {key for key, _ in parts[name]}
-    kept = [example for key, example in parts[split] if key not in others]
-    if report is not None and len(kept) < len(parts[split]):
-        where = "validation or test" if data.leaks == "train" else "training"
-        report(
-            f"{entry.name}: {len(parts[split]) - len(kept):,} texts of {split} that are also in "
-            f"{where} are left out (data.leaks)."
-        )
-    return kept
-
-
-def _against(split: SplitName, leaks: str, layout: SetLayout) -> list[SplitName]:
-    """Return the splits whose texts are removed from `split`.
-
-    A split carved out of the training file was training when it leaked.
-    """
-    carved = "validation" in layout.carved
-    if leaks == "train":
-        return {
-            "train": ["validation", "test"],
-            "validation": ["test"] if carved else [],
-            "test": [],
-        }[split]
-    if leaks == "test":
-        return {
-            "train": [],
-            "validation": ["train"],
-            "test": ["train", "validation"] if carved else ["train"],
-        }[split]
-    return []
+    return without_leaks(entry.name, split, data.leaks, parts[split], others, report)
 
 
 def published(entry: Entry, report: Notify | None = None, only: SplitName | None = None,
@@ -251,7 +223,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         _CARVED,
-        f"10 training texts are also in test and are left out; {_LEAKS}",
+        f"10 training texts are also in test and are left out; {LEAKS_NOTE}",
     ),
     "sst2": _entry(
         "sst2",
@@ -277,7 +249,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         "2 test sentences are in training word for word, 6 up to punctuation and case; left out of "
-        f"training; {_LEAKS}",
+        f"training; {LEAKS_NOTE}",
     ),
     "sms-spam": _entry(
         "sms-spam",
@@ -312,7 +284,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         _CARVED,
-        f"25 training texts are also in test (6 word for word) and are left out; {_LEAKS}",
+        f"25 training texts are also in test (6 word for word) and are left out; {LEAKS_NOTE}",
     ),
     "chnsenticorp": _entry(
         "chnsenticorp",
@@ -333,7 +305,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         _DEV_IS_TEST,
         _CARVED,
-        f"338 of its 1,200 texts are also in training, and are left out there; {_LEAKS}",
+        f"338 of its 1,200 texts are also in training, and are left out there; {LEAKS_NOTE}",
     ),
     "tnews": _entry(
         "tnews",
@@ -354,7 +326,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         _DEV_IS_TEST,
         _CARVED,
-        f"1,099 of its 10,000 headlines are also in training, and are left out there; {_LEAKS}",
+        f"1,099 of its 10,000 headlines are also in training, and are left out there; {LEAKS_NOTE}",
     ),
     "stsb": _entry(
         "stsb",
@@ -380,6 +352,6 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         "8 validation and 12 test pairs are also in training, in either order, and are left out "
-        f"there; {_LEAKS}",
+        f"there; {LEAKS_NOTE}",
     ),
 }

@@ -36,6 +36,10 @@ BYTES: dict[str, dict[str, int]] = {  # set -> file -> bytes
         "dev.iob2": 620_415,
         "test.iob2": 623_751,
     },
+    "bc5cdr": {"train.tsv": 1_039_940, "devel.tsv": 1_031_781, "test.tsv": 1_080_717},
+    "ncbi-disease": {"train.tsv": 1_137_445, "devel.tsv": 200_352, "test.tsv": 205_664},
+    "clinc-oos": {"data_full.json": 2_495_390},
+    "unfair-clauses": {"corpus.tar": 5_109_760},
     "ud-chinese-gsd": {"train.conllu": 3_281_947, "dev.conllu": 422_074, "test.conllu": 400_666},
     "ud-english-ewt": {
         "train.conllu": 14_203_025,

@@ -1,12 +1,18 @@
-"""Load public sets of words with tags: entities and parts of speech."""
+"""Load public sets of words with tags: entities and parts of speech.
+
+Of the sets in LEAKS, a sentence that is in training and in test or validation is removed where
+`data.leaks` says, as `sets.classification` removes texts.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..example import Example, Notify
-from .entry import Entry, File
+from ..split import sentence_key
+from .entry import Entry, File, SplitName
 from .files import file_lines
+from .leaks import LEAKS_NOTE, leaking, without_leaks
 
 if TYPE_CHECKING:
     from ..table import DataTable
@@ -20,6 +26,7 @@ _UNER_TRAIN, _UNER_REST = (
     "8ed072de2fd24022cc62458997fe96a8fe191ea4",
 )
 _GSD = f"{_GITHUB}UniversalDependencies/UD_Chinese-GSD/9eab518223/zh-ud-"
+_MTL = f"{_GITHUB}cambridgeltl/MTL-Bioinformatics-2016/df0df02fae/data/"
 FIELDS = ("text", "words", "tags")
 SPLIT_FILES: dict[str, dict[str, str]] = {
     "conll2003": {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"},
@@ -30,13 +37,34 @@ SPLIT_FILES: dict[str, dict[str, str]] = {
         "test": "test.iob2",
     },
     "ud-chinese-gsd": {"train": "train.conllu", "validation": "dev.conllu", "test": "test.conllu"},
+    "bc5cdr": {"train": "train.tsv", "validation": "devel.tsv", "test": "test.tsv"},
+    "ncbi-disease": {"train": "train.tsv", "validation": "devel.tsv", "test": "test.tsv"},
 }
+LEAKS = ("bc5cdr", "ncbi-disease")  # older sets keep their sentences, and so their scores
 
 CHANGED = {"uner-english-ewt": {"B-OTH": "O", "I-OTH": "O", "B-O": "O"}}
 
 
-def load(entry: Entry, split: str, data: DataTable, report: Notify | None = None) -> list[Example]:
+def load(
+    entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
+) -> list[Example]:
     """Load one split. data.fields chooses other columns, in CoNLL-U by name: ["form", "xpos"]."""
+    found = _read(entry, split, data, report)
+    if entry.name not in LEAKS:
+        return found
+    others = {
+        key
+        for name in leaking(split, data.leaks)
+        for key, _ in _keyed(_read(entry, name, data, None))
+    }
+    return without_leaks(entry.name, split, data.leaks, _keyed(found), others, report)
+
+
+def _keyed(examples: list[Example]) -> list[tuple[str, Example]]:
+    return [(sentence_key(one.text or ""), one) for one in examples]
+
+
+def _read(entry: Entry, split: SplitName, data: DataTable, report: Notify | None) -> list[Example]:
     from ..formats.conll import examples_of
 
     file = SPLIT_FILES[entry.name][split]
@@ -170,5 +198,58 @@ ENTRIES: dict[str, Entry] = {
         fields=FIELDS,
         loader=load,
         folder="ud-chinese-gsd-v1",
+    ),
+    "bc5cdr": Entry(
+        "bc5cdr",
+        "13,938 sentences of PubMed abstracts with chemicals and diseases (BioCreative V, Li et "
+        "al. 2016; IOB2)",
+        "CC BY 4.0 (repository)",
+        ("en",),
+        (
+            File(
+                "train.tsv",
+                "b731361c0ed73afd04cc5fdad39afcdfd8f325d6e46c282339185a91d1af4c14",
+                f"{_MTL}BC5CDR-IOB/train.tsv",
+            ),
+            File(
+                "devel.tsv",
+                "b909de65c4f7e3c23bb09ad52d654cdc92e96db941abe1a5dcf6f6010c03cff5",
+                f"{_MTL}BC5CDR-IOB/devel.tsv",
+            ),
+            File(
+                "test.tsv",
+                "e41a2843a5fff0cd8d1a88cb147968d61ae29336ca70cddc3d7fb8ff21dfa1e8",
+                f"{_MTL}BC5CDR-IOB/test.tsv",
+            ),
+        ),
+        (f"training sentences that are also in validation or test are left out; {LEAKS_NOTE}",),
+        fields=FIELDS,
+        loader=load,
+    ),
+    "ncbi-disease": Entry(
+        "ncbi-disease",
+        "7,287 sentences of PubMed abstracts with diseases (Dogan et al. 2014; IOB2)",
+        "CC BY 4.0 (repository)",
+        ("en",),
+        (
+            File(
+                "train.tsv",
+                "58379baf4614b8d757d93dd7a21b202849ca99f9b9d71b49185523ff5443300c",
+                f"{_MTL}NCBI-disease-IOB/train.tsv",
+            ),
+            File(
+                "devel.tsv",
+                "b4e1e7efcc2a35047bf2f3d281648357470e674f555d4a26a0049ac37d59cc61",
+                f"{_MTL}NCBI-disease-IOB/devel.tsv",
+            ),
+            File(
+                "test.tsv",
+                "8f088ce45dc4746592188f9e69de3d89d87f3bb8f0ed8c4a287d018123fa148d",
+                f"{_MTL}NCBI-disease-IOB/test.tsv",
+            ),
+        ),
+        (f"training sentences that are also in validation or test are left out; {LEAKS_NOTE}",),
+        fields=FIELDS,
+        loader=load,
     ),
 }
