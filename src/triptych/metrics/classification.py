@@ -23,6 +23,8 @@ SIGNATURES = {
     "calibration_error": (
         f"expected calibration error, {BINS} bins of equal width (Guo et al. 2017)"
     ),
+    "accuracy_in_scope": "share of in-scope texts with the right label (Larson et al. 2019)",
+    "recall_out_of_scope": "share of out-of-scope texts that are detected (Larson et al. 2019)",
 }
 
 
@@ -58,6 +60,16 @@ def mcc(predicted: Sequence[str], gold: Sequence[str]) -> float:
     p, t = (np.bincount(side, minlength=len(places)).astype(float) for side in (ours, theirs))
     norm = math.sqrt((count**2 - p @ p) * (count**2 - t @ t))
     return 100.0 * (right * count - float(p @ t)) / norm if norm else 0.0
+
+
+def scope(predicted: Sequence[str], gold: Sequence[str], out_of_scope: str) -> dict[str, float]:
+    """Compute accuracy_in_scope and recall_out_of_scope; one without texts is left out."""
+    _check(predicted, gold)
+    right: dict[str, list[bool]] = {"accuracy_in_scope": [], "recall_out_of_scope": []}
+    for one, other in zip(predicted, gold, strict=True):
+        name = "recall_out_of_scope" if other == out_of_scope else "accuracy_in_scope"
+        right[name].append(one == other)
+    return {name: 100.0 * sum(one) / len(one) for name, one in right.items() if one}
 
 
 def label_sets(

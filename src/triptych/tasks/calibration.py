@@ -74,3 +74,17 @@ def fit_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray
         following = sorted_probabilities[best + 1] if best + 1 < len(order) else 0.0
         found[label] = (sorted_probabilities[best] + following) / 2
     return found
+
+
+def fit_offset(logits: np.ndarray, place: int, kept: float) -> float:
+    """Return what is added to output `place` so that it wins for the share 1 - kept of the texts.
+
+    logits (B, C) are those of texts whose right output is another one. It is the threshold on how
+    far the best of the others is ahead (Larson et al. 2019, section 3, choose one on its
+    probability).
+    """
+    ahead = np.sort(np.delete(logits, place, 1).max(1) - logits[:, place])
+    count = int((1 - kept) * len(ahead) + 1e-9)
+    if count == 0:
+        return float(ahead[0]) - 1.0
+    return float(ahead[count - 1] + ahead[min(count, len(ahead) - 1)]) / 2

@@ -15,10 +15,9 @@ from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.settings import DecodingSettings
 from ..errors import DataError, unknown
-from ..messages import message
-from ..metrics import classification as metrics
-from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
+from .calibration import sigmoid, softmax
 from .class_weights import weights_of
+from .classification_calibration import calibrate
 from .classification_scores import break_down, labels_of, score
 from .encoders import encoder_alone, refuse_narrow
 from .options import ClassificationOptions, ClassWeights, read_options
@@ -33,13 +32,20 @@ if TYPE_CHECKING:
 
 
 DEFAULT = ClassificationOptions()
+UNSET = {
+    "class_weights": None,
+    "activation": "tanh",
+    "head_layer": None,
+    "out_of_scope": None,
+    "in_scope_kept": DEFAULT.in_scope_kept,
+}
 
 
 def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(ClassificationOptions, values)
     kind, given = options.learn, asdict(options)
-    for key, unset in (("class_weights", None), ("activation", "tanh"), ("head_layer", None)):
+    for key, unset in UNSET.items():
         if given[key] == unset:  # config.json stays as it was before these options
             del given[key]
     return Task(
@@ -47,7 +53,11 @@ def build(values: Mapping[str, object]) -> Task:
         options=given,
         needs=("text", *(["text_pair"] if options.pair else []), kind),
         prepare=partial(
-            prepare, kind=kind, positive=options.positive, class_weights=options.class_weights
+            prepare,
+            kind=kind,
+            positive=options.positive,
+            class_weights=options.class_weights,
+            out_of_scope=options.out_of_scope,
         ),
         encode=partial(encode, options=options),
         head=partial(head, options=options),
@@ -56,11 +66,20 @@ def build(values: Mapping[str, object]) -> Task:
         ),
         answer=partial(answer, kind=kind),
         read=partial(read, kind=kind),
-        score=partial(score, kind=kind, positive=options.positive),
+        score=partial(
+            score, kind=kind, positive=options.positive, out_of_scope=options.out_of_scope
+        ),
         break_down=None if kind == "value" else partial(break_down, kind=kind),
         passes=2 if options.r_drop else 1,
         draws=options.token_dropout > 0,
-        calibrate=partial(calibrate, kind=kind) if options.calibrate and kind != "value" else None,
+        calibrate=partial(
+            calibrate,
+            kind=kind,
+            out_of_scope=options.out_of_scope,
+            in_scope_kept=options.in_scope_kept,
+        )
+        if options.calibrate and kind != "value"
+        else None,
         fit_head=fit_head,
     )
 
@@ -70,11 +89,13 @@ def prepare(
     kind: str = "label",
     positive: str | None = None,
     class_weights: ClassWeights = None,
+    out_of_scope: str | None = None,
 ) -> Labels:
     """Return {"labels": names, sorted}, or the scale of a number.
 
-    The scale is {"value": mean, deviation, lowest and highest of the training texts}. With weights
-    of classes there is also {"class_weights": label -> weight}.
+    The label that means out of scope is one of the names even if no training text has it. The
+    scale is {"value": mean, deviation, lowest and highest of the training texts}. With weights of
+    classes there is also {"class_weights": label -> weight}.
     """
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable text.")
@@ -97,7 +118,8 @@ def prepare(
                 "high": float(values.max()),
             }
         }
-    names = sorted({name for example in examples for name in labels_of(example, kind)})
+    given = {name for example in examples for name in labels_of(example, kind)}
+    names = sorted(given if out_of_scope is None else given | {out_of_scope})
     if len(names) < (2 if kind == "label" else 1):
         raise DataError(
             f"All training texts have the label {names}: there is nothing to learn."
@@ -321,70 +343,6 @@ def read(
     sure = min([table[name] if name in given else 1 - table[name] for name in table], default=1.0)
     return Prediction(
         ", ".join(given), score=sure, details={"labels": given, "probabilities": table}
-    )
-
-
-def calibrate(
-    model: Transformer, head: Classifier, batches: Sequence[Batch], kind: str = "label"
-) -> str | None:
-    """Set the head's temperature, and for several labels its thresholds.
-
-    They are fitted on development texts, whose windows are merged as in use.
-    """
-    import torch
-
-    from ..model.heads.tokens import output_of
-
-    head.temperature.fill_(1.0)
-    rows: dict[int, list[tuple[float, np.ndarray, np.ndarray]]] = {}
-    for batch in batches:
-        inputs = {name: tensor.to(head.temperature.device) for name, tensor in batch.inputs.items()}
-        for one, logits in zip(
-            batch.encoded,
-            output_of(model, head, inputs).logits.cpu().numpy().astype(float),
-            strict=True,
-        ):
-            rows.setdefault(one.index, []).append((one.metadata, logits, one.targets[kind]))
-    kept = [row for row in rows.values() if kind == "labels" or row[0][2][0] >= 0]
-    if len(kept) < FEWEST:
-        return message(
-            "{count} validation texts are too few to calibrate the probabilities; {fewest} are "
-            "needed. No temperature is fitted, so the probabilities may be too high.",
-            count=len(kept),
-            fewest=FEWEST,
-        )
-    logits = np.stack(
-        [
-            np.average([one for _, one, _ in row], axis=0, weights=[weight for weight, *_ in row])
-            for row in kept
-        ]
-    )
-    targets = np.stack([row[0][2] for row in kept])
-    targets = targets[:, 0] if kind == "label" else targets
-    found = fit_temperature(logits, targets)
-    head.temperature.fill_(found)
-    if kind == "labels":
-        head.thresholds.copy_(torch.as_tensor(fit_thresholds(sigmoid(logits / found), targets)))
-        return message(
-            "Temperature {found:.2f} and {count} thresholds fitted on {count2:,} validation texts.",
-            found=found,
-            count=len(head.names),
-            count2=len(kept),
-        )
-    before, after = (_calibration(softmax(logits / one), targets) for one in (1.0, found))
-    return message(
-        "Temperature {found:.2f} fitted on {count:,} validation texts: "
-        "expected calibration error {before:.1f} % before, {after:.1f} % after.",
-        found=found,
-        count=len(kept),
-        before=before,
-        after=after,
-    )
-
-
-def _calibration(chances: np.ndarray, targets: np.ndarray) -> float:
-    return metrics.calibration_error(
-        chances.max(1).tolist(), (chances.argmax(1) == targets).tolist()
     )
 
 

@@ -22,11 +22,13 @@ def score(
     losses: Mapping[str, float],
     kind: str = "label",
     positive: str | None = None,
+    out_of_scope: str | None = None,
 ) -> Scores:
     """Return the metrics of the kind, then the loss. A text without an answer counts as wrong.
 
-    label: accuracy, f1, mcc, calibration_error (f1 first where `positive` is named); labels: f1
-    (micro), f1_macro, exact_match; value: pearson, spearman.
+    label: accuracy, f1, mcc, calibration_error (f1 first where `positive` is named), and
+    accuracy_in_scope and recall_out_of_scope where a label means out of scope; labels: f1 (micro),
+    f1_macro, exact_match; value: pearson, spearman.
     """
     for example in examples:
         if getattr(example, kind) is None:
@@ -37,6 +39,12 @@ def score(
         values, signatures = _of_label_sets(predictions, examples)
     else:
         values, signatures = _of_labels(predictions, examples, positive)
+        if out_of_scope is not None:
+            values |= metrics.scope(
+                [one.text for one in predictions],
+                [one.label or "" for one in examples],
+                out_of_scope,
+            )
     signatures |= {name: metrics.SIGNATURES[name] for name in values if name not in signatures}
     unseen = _unseen_labels(predictions, examples, kind)
     if unseen:

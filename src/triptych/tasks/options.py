@@ -1,7 +1,6 @@
 """Define the options of every task: one frozen dataclass each, with types and bounds.
 
-A recipe's table `task` holds them beside the task's name. Imports no torch; `checking.check` builds
-them.
+A recipe's table `task` holds them beside its name. Imports no torch; `checking.check` builds them.
 """
 
 from __future__ import annotations
@@ -46,12 +45,10 @@ class ClassificationOptions:
     window: Annotated[int, Ge(16), TOKENS] = 384
     # tokens from the start of one window to the start of the next
     stride: Annotated[int, Ge(1), TOKENS] = 256
-    # how states become one vector: "mean", "first", "max", or "compare" for pairs (u, v, |u - v|, u
-    # * v)
+    # how states become one vector: "mean", "first", "max", "compare" for pairs (u, v, |u-v|, u*v)
     pooling: Literal["mean", "first", "max", "compare"] = "mean"
     shortcut: bool = False  # also use the mean of the token embeddings: helps with few texts
-    # size of a table of hashed weights for pairs of neighbouring tokens, say 65536: helps with few
-    # texts
+    # size of a table of hashed weights for pairs of tokens, say 65536: helps with few texts
     bigrams: Bigrams = 0
     hidden: bool = False  # a dense layer before the outputs
     # activation of that layer: "tanh" as in BERT, or that of another published classifier
@@ -62,14 +59,17 @@ class ClassificationOptions:
     # probability that a token is left out of a training text, drawn anew in every epoch
     token_dropout: ShareOrOff = 0.0
     label_smoothing: ShareOrOff = 0.0  # label smoothing (Szegedy et al. 2016, section 7)
-    # R-Drop: weight of the disagreement of two passes with different dropout (alpha of Liang et al.
-    # 2021)
+    # R-Drop: weight of the disagreement of two passes that differ in dropout (Liang et al. 2021)
     r_drop: OrOff = 0.0
     # the label whose F1 is the score, like "spam"; unset: accuracy, and the mean F1 over labels
     positive: str | None = None
     # how much the texts of a label count in the loss: "balanced", every label as much in all; or a
     # table label -> weight, in which a label that is not named has 1. unset: every text the same
     class_weights: ClassWeights = None
+    # the label of texts that no other label fits, "oos" (out of scope); unset: a label like others
+    out_of_scope: str | None = None
+    # the share of the other validation texts that keep another label: more, and fewer are found
+    in_scope_kept: Share = 0.98
     # fit a temperature (and for several labels thresholds) on the validation data after training;
     # with fewer than 50 texts nothing is fitted
     calibrate: bool = True
@@ -91,11 +91,12 @@ class ClassificationOptions:
                 f"{table}.stride is {self.stride}; it must be at most {table}.window - 2 = "
                 f"{self.window - 2}, or tokens between windows would not be read."
             )
-        if self.positive is not None and self.learn != "label":
-            yield (
-                f"{table}.positive is {self.positive!r}; it must be a label, and {table}.learn "
-                "must be 'label'."
-            )
+        for key in ("positive", "out_of_scope"):
+            if (given := getattr(self, key)) is not None and self.learn != "label":
+                yield (
+                    f"{table}.{key} is {given!r}; it must be a label, and {table}.learn must be "
+                    "'label'."
+                )
         if self.class_weights is not None and self.learn != "label":
             yield (
                 f"{table}.class_weights weighs texts by their one label, and {table}.learn is "
