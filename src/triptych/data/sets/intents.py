@@ -15,7 +15,7 @@ from .leaks import LEAKS_NOTE, leaking, without_leaks
 if TYPE_CHECKING:
     from ..table import DataTable
 
-_CLINC = "https://raw.githubusercontent.com/clinc/oos-eval/828f809393/data/"
+_CLINC = "https://raw.githubusercontent.com/clinc/oos-eval/828f8093932c8fe6ca7936c3d2e52903b1c523de/data/"
 _PARTS: dict[SplitName, tuple[str, str]] = {  # split -> in scope, out of scope
     "train": ("train", "oos_train"),
     "validation": ("val", "oos_val"),
