@@ -1,10 +1,13 @@
 """Fine-tune a pretrained encoder with transformers as its examples do: labels, numbers or tags.
 
-python fine_tuning_transformers.py DATA SOURCE OUT --kind label|value|tags --rate 5e-5 [--seed 1]
-[--epochs 3] python fine_tuning_transformers.py DATA SOURCE OUT --kind label|value|tags --test
+python fine_tuning_transformers.py DATA SOURCE OUT --kind label|labels|value|tags --rate 5e-5
+[--seed 1] [--epochs 3]
+python fine_tuning_transformers.py DATA SOURCE OUT --kind label|labels|value|tags --test
 
 DATA holds train.json, validation.json and test.json: [[text, text_pair or null, label], ...], or
-[[words, tags], ...] for tags. AdamW with weight decay 0.01, linear decay after a tenth of warm-up,
+[[words, tags], ...] for tags; several labels of a text are a list, and those with a probability of
+at least a half are given. --out-of-scope LABEL also scores the texts of that label apart; it is
+learnt as any other. AdamW with weight decay 0.01, linear decay after a tenth of warm-up,
 batches of 32 shuffled in every epoch, gradients clipped at 1, bf16 autocast. OUT keeps the weights
 of the epoch that scores best on the development part; --test scores those on the test part. Prints
 one JSON line. Needs torch, transformers, seqeval, scipy.
@@ -49,7 +52,10 @@ def encoded(tokenizer, rows, kind, labels):
         else:
             firsts = None
             pieces = tokenizer(row[0], row[1], truncation=True, max_length=384)
-            wanted = float(row[2]) if kind == "value" else labels.get(row[2], NONE)
+            if kind == "labels":
+                wanted = [float(name in row[2]) for name in labels]
+            else:
+                wanted = float(row[2]) if kind == "value" else labels.get(row[2], NONE)
         segments = pieces.get("token_type_ids", [0] * len(pieces["input_ids"]))
         found.append((pieces["input_ids"], segments, wanted, firsts))
     return found
@@ -77,7 +83,7 @@ def batches(pieces, generator=None):
             ids[row, : len(own)], mask[row, : len(own)] = own, 1
             segments[row, : len(own)] = torch.tensor(pieces[place][1])
         wanted = [pieces[place][2] for place in places]
-        if isinstance(wanted[0], list):
+        if isinstance(wanted[0], list) and pieces[0][3] is not None:
             wanted = [one + [NONE] * (longest - len(one)) for one in wanted]
         yield (
             places,
@@ -87,7 +93,11 @@ def batches(pieces, generator=None):
 
 
 def score(model, pieces, rows, kind, names):
-    """Accuracy, Pearson or span F1, each times 100."""
+    """Accuracy, F1 over labels, Pearson or span F1, each times 100."""
+    return scored(answered(model, pieces, rows, kind, names), rows, kind)
+
+
+def answered(model, pieces, rows, kind, names):
     model.eval()
     answers = [None] * len(rows)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
@@ -96,6 +106,8 @@ def score(model, pieces, rows, kind, names):
             for row, place in enumerate(places):
                 if kind == "value":
                     answers[place] = float(logits[row, 0])
+                elif kind == "labels":
+                    answers[place] = [names[at] for at in (logits[row] >= 0).nonzero()[:, 0]]
                 elif kind == "label":
                     answers[place] = names[int(logits[row].argmax())]
                 else:
@@ -105,6 +117,14 @@ def score(model, pieces, rows, kind, names):
                         names[int(logits[row, at].argmax())] for at in range(length) if firsts[at]
                     ]
                     answers[place] = kept + ["O"] * (len(rows[place][0]) - len(kept))
+    return answers
+
+
+def scored(answers, rows, kind):
+    if kind == "labels":
+        right = sum(len({*one} & {*row[2]}) for one, row in zip(answers, rows, strict=True))
+        both = sum(len(one) + len(row[2]) for one, row in zip(answers, rows, strict=True))
+        return 100 * 2 * right / max(1, both)
     if kind == "value":
         return 100 * float(pearsonr(answers, [float(row[2]) for row in rows])[0])
     if kind == "label":
@@ -116,7 +136,10 @@ def build(source, kind, names):
     family = (
         AutoModelForTokenClassification if kind == "tags" else AutoModelForSequenceClassification
     )
-    return family.from_pretrained(source, num_labels=1 if kind == "value" else len(names))
+    several = {"problem_type": "multi_label_classification"} if kind == "labels" else {}
+    return family.from_pretrained(
+        source, num_labels=1 if kind == "value" else len(names), **several
+    )
 
 
 def train(options, pieces, rows, names):
@@ -157,10 +180,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("source")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--kind", choices=("label", "value", "tags"), required=True)
+    parser.add_argument("--kind", choices=("label", "labels", "value", "tags"), required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=5e-5)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--out-of-scope")
     parser.add_argument(
         "--test", action="store_true", help="score the weights in OUT on the test part"
     )
@@ -171,7 +195,8 @@ def main() -> None:
     if kind == "tags":
         names = sorted({tag for row in rows["train"] for tag in row[1]})
     else:
-        names = [] if kind == "value" else sorted({row[2] for row in rows["train"]})
+        given = ([*row[2]] if kind == "labels" else [row[2]] for row in rows["train"])
+        names = [] if kind == "value" else sorted({name for one in given for name in one})
     labels = {name: number for number, name in enumerate(names)}
     tokenizer = AutoTokenizer.from_pretrained(options.source)
     wanted = ("test",) if options.test else ("train", "validation")
@@ -180,7 +205,16 @@ def main() -> None:
     if options.test:
         model = build(options.source, kind, names)
         model.load_state_dict(load_file(options.out / WEIGHTS))
-        print(json.dumps({"test": score(model, pieces["test"], rows["test"], kind, names)}))
+        answers = answered(model, pieces["test"], rows["test"], kind, names)
+        found = {"test": scored(answers, rows["test"], kind)}
+        if options.out_of_scope:
+            both = list(zip(answers, rows["test"], strict=True))
+            for key, wanted in (("accuracy_in_scope", False), ("recall_out_of_scope", True)):
+                part = [
+                    one == row[2] for one, row in both if (row[2] == options.out_of_scope) == wanted
+                ]
+                found[key] = 100 * float(np.mean(part))
+        print(json.dumps(found))
         return
     began = time.perf_counter()
     found, epoch = train(options, pieces, rows, names)
