@@ -132,6 +132,9 @@ def test_what_is_small_is_said() -> None:
     said = few_of_a_class(tickets(a=10, b=9, c=2)) or ""
     assert "'c' (2), 'b' (9)" in said and "'a'" not in said
     assert "and 5 more" in (few_of_a_class(tickets(**{f"n{one}": 1 for one in range(25)})) or "")
+    several = [Example(text=f"text {one}", labels=["a"] * (one < 3)) for one in range(9)]
+    said = few_of_a_class(several) or ""
+    assert "'a' (3)" in said and "class_weights" not in said  # it weighs texts by their one label
 
 
 def test_the_order_changes_nothing_where_a_text_has_two_labels() -> None:

@@ -135,6 +135,14 @@ def few_of_a_class(examples: Sequence[Example]) -> Message | None:
     named = [f"'{in_brief(name)}' ({count})" for name, count in list(rare.items())[:MOST_NAMED]]
     over = len(rare) - MOST_NAMED
     more = message(" and {count:,} more", count=over) if over > 0 else ""
+    if examples[0].label is None:  # the labels of a text are not weighed
+        return message(
+            "Classes with fewer than {few_of_a_class} training texts are hard to learn: "
+            "{names}{more}. Add texts, or join such classes.",
+            few_of_a_class=FEW_OF_A_CLASS,
+            names=listed(named),
+            more=more,
+        )
     return message(
         "Classes with fewer than {few_of_a_class} training texts are hard to "
         "learn: {names}{more}. Add texts, join such classes, or weigh them "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ...model.config import AnyConfig
 
 FEWEST = 20  # fewest texts to learn from
+# Labels that mean that a text belongs to no other label, case and separators aside.
+OUT_OF_SCOPE = ("oos", "out of scope", "out of domain")
 LEFT_OUT = ("empty text", "no label", "leak")  # problems that training leaves out
 
 
@@ -82,12 +85,29 @@ def recipe_text(request: DraftRequest) -> str:
         )
     options = {"learn": needs[-1], "pair": "text_pair" in needs}
     data, examples = small.fitted(request, data, examples, message("texts"), options)
+    scope = _out_of_scope(examples)
+    if scope is not None:
+        request.report(
+            message(
+                "The label '{label}' is given where no other label is likely enough "
+                "(task.out_of_scope).",
+                label=scope,
+            )
+        )
     if request.start is not None:
         return _fine_tuned(request, request.start, data, needs, examples)
     size = next(size for size in SIZES if len(examples) <= size.texts)
     words, minutes = forecast(examples, size, needs, request)
     request.report_next(words)
-    return text_of(data, needs, size, words, minutes, request.exportable)
+    return text_of(data, needs, size, words, minutes, request.exportable, scope)
+
+
+def _out_of_scope(examples: list[Example]) -> str | None:
+    """Return the label that means out of scope, if there are at least two others."""
+    labels = sorted({one.label for one in examples if one.label is not None})
+    plain = {" ".join(name.casefold().replace("_", " ").replace("-", " ").split()): name
+             for name in labels}  # fmt: skip
+    return next((plain[name] for name in OUT_OF_SCOPE if name in plain and len(labels) > 2), None)
 
 
 def _of_folder(request: DraftRequest) -> DraftRequest:
@@ -146,7 +166,8 @@ def _fine_tuned(
 ) -> str:
     """Return the text of a recipe that fine-tunes a pretrained model."""
     pair = exportable.classifier_options("text_pair" in needs, request.exportable)
-    options = {"learn": needs[-1], **pair}
+    scope = _out_of_scope(examples)
+    options = {"learn": needs[-1], **pair, **({} if scope is None else {"out_of_scope": scope})}
     found = starting.begin(start, SPEC.name, options, examples, request.training)
     request.report_next(found.words)
     return starting.text_of(SPEC.name, found, *file_lines(data, "texts"), request.minutes)
@@ -211,6 +232,7 @@ def text_of(
     words: str,
     minutes: float,
     is_exportable: bool = False,
+    out_of_scope: str | None = None,
 ) -> str:
     pair, learn, model = "text_pair" in needs, needs[-1], _model_lines(size)
     files, held = file_lines(data, "texts")
@@ -220,6 +242,11 @@ def text_of(
         else "label_smoothing = 0.1           # less overconfidence on few texts\n"
     )
     first, last = exportable.classifier_lines(pair, is_exportable)
+    scope = (
+        ""
+        if out_of_scope is None
+        else f"out_of_scope = {json.dumps(out_of_scope, ensure_ascii=False)}\n"
+    )
     positions = f"{exportable.POSITIONS}\n" if pair and is_exportable else ""
     return f"""# Written by triptych init. {words}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
@@ -229,7 +256,7 @@ name = "classification"
 learn = "{learn}"                 # label: one; labels: several; value: a number
 {first}token_dropout = {size.token_dropout}             # leaves out tokens of every text, others in each epoch
 {smoothing}dropout = {size.dropout}
-{last}
+{scope}{last}
 [data]
 {files}{held}
 [tokenizer]
