@@ -51,8 +51,9 @@ def init(
         For all other tasks: TSV, CSV or JSONL with columns or keys like text and label; words and
         tags (CoNLL); trees (CoNLL-U); questions with passages (SQuAD's JSON); plain text;
         conversations (JSONL with messages of role and content); texts with summaries (JSONL with
-        source and target). Or a data set of the Hugging Face hub, as a file with the same records:
-        hf:org/name, hf:org/name@REVISION:CONFIG#SPLIT.
+        source and target); or a set that `triptych data list` names. Or a data set of the Hugging
+        Face hub, as a file with the same records: hf:org/name,
+        hf:org/name@REVISION:CONFIG#SPLIT.
     validation
         One or two files for validation; by default a part of the training data is held out.
     test

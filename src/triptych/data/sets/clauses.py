@@ -133,5 +133,6 @@ ENTRIES: dict[str, Entry] = {
         ),
         ("text", "labels"),
         load,
+        folds=FOLDS,
     ),
 }

@@ -44,3 +44,4 @@ class Entry:
     splits: tuple[SplitName, ...] = SPLITS  # the splits that it has; others raise UsageError
     # Its folder in $TRIPTYCH_DATA and the cache, if it does not have the set's name.
     folder: str | None = None
+    folds: int | None = None  # of a set that is scored by cross-validation

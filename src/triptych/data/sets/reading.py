@@ -133,6 +133,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         _FIELDS,
         load_xquad,
+        folds=FOLDS,
     ),
     "cmrc2018": Entry(
         "cmrc2018",

@@ -11,6 +11,7 @@ from ...tasks import classification, translation
 from ...tasks.specs import SPECS
 from . import labelled, others, pairs
 from .exportable import noted, refuse_without_class
+from .public_set import table_of
 from .request import DraftRequest
 from .start import offer
 
@@ -48,7 +49,9 @@ def draft(request: DraftRequest, columns_given: str | None = None) -> str:
     """
     names = [name for names in request.others.values() for name in names]
     others = [Path(name) for name in names if not is_reference(name)]
-    for path in (request.train, request.target, *others):
+    of_set = not is_of_pairs(request.task) and table_of(request) is not None
+    given = None if of_set else request.train
+    for path in (given, request.target, *others):
         if path is not None:
             refuse_nothing(path)
     if request.exportable:

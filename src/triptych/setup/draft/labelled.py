@@ -14,6 +14,7 @@ from ...tasks.classification import SPEC
 from . import exportable, small
 from . import measured as measuring
 from . import start as starting
+from .public_set import labelled_needs, table_of
 from .request import DraftRequest, file_lines, refuse_fatal
 
 if TYPE_CHECKING:
@@ -56,27 +57,13 @@ def recipe_text(request: DraftRequest) -> str:
     Raises:
         DataError: Training would fail; the text names file and line.
     """
-    from ...data.formats.columns import needs_of, refuse_unknown_fields
-    from ...data.load import load_split, split_files
-    from ...data.table import DataTable
-    from ...data.validation.columns import check
+    from ...data.load import load_split
 
-    refuse_unknown_fields(request.columns)
-    request = _of_folder(request)
-    train, columns = request.train, request.columns
-    needs = needs_of(train, columns, request.encoding)
-    if needs is None:
-        columns, needs = _asked(request), ("text", "label")
-    columns = request.chooser.settled(train, needs, columns, encoding=request.encoding)
-    data = DataTable(
-        train=request.train_name,
-        columns=columns,
-        encoding=request.encoding,
-        **request.others,  # type: ignore[arg-type]
-    )
-    names = split_files(data)
-    report = check(names, needs, data.named(needs), data.encoding)
-    refuse_fatal(report, names["train"][0], LEFT_OUT, request.report)
+    data = table_of(request)
+    if data is None:
+        data, needs = _table_of_files(request)
+    else:
+        needs = labelled_needs(str(data.set))
     examples = load_split(data, "train", request.report, needs)
     if len(examples) < FEWEST:
         raise DataError(
@@ -100,6 +87,32 @@ def recipe_text(request: DraftRequest) -> str:
     words, minutes = forecast(examples, size, needs, request)
     request.report_next(words)
     return text_of(data, needs, size, words, minutes, request.exportable, scope)
+
+
+def _table_of_files(request: DraftRequest) -> tuple[DataTable, tuple[str, ...]]:
+    """Return the data table of the user's files, checked, and the fields that are read."""
+    from ...data.formats.columns import needs_of, refuse_unknown_fields
+    from ...data.load import split_files
+    from ...data.table import DataTable
+    from ...data.validation.columns import check
+
+    refuse_unknown_fields(request.columns)
+    request = _of_folder(request)
+    train, columns = request.train, request.columns
+    needs = needs_of(train, columns, request.encoding)
+    if needs is None:
+        columns, needs = _asked(request), ("text", "label")
+    columns = request.chooser.settled(train, needs, columns, encoding=request.encoding)
+    data = DataTable(
+        train=request.train_name,
+        columns=columns,
+        encoding=request.encoding,
+        **request.others,  # type: ignore[arg-type]
+    )
+    names = split_files(data)
+    report = check(names, needs, data.named(needs), data.encoding)
+    refuse_fatal(report, names["train"][0], LEFT_OUT, request.report)
+    return data, needs
 
 
 def _out_of_scope(examples: list[Example]) -> str | None:

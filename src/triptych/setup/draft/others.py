@@ -23,6 +23,7 @@ from . import exportable, small
 from . import measured as measuring
 from . import start as starting
 from .labelled import FEWEST
+from .public_set import table_of
 from .record_checks import check_questions, check_tags, check_trees
 from .request import DraftRequest, file_lines, refuse_fatal
 
@@ -91,30 +92,17 @@ def recipe_text(request: DraftRequest) -> str:
     Raises:
         DataError: Training would fail; the text names file and line.
     """
-    from ...data.load import load_split, reader_of, refuse_idle_columns, split_files
-    from ...data.table import DataTable
+    from ...data.load import load_split, reader_of
 
-    plan, train, columns = _plan(request), request.train, request.columns
-    if "references" in plan.needs:
-        named = tuple(need for need in plan.needs if need != "references")
-        columns = request.chooser.settled(train, named, columns, encoding=request.encoding)
-    data = DataTable(
-        train=request.train_name,
-        columns=columns,
-        encoding=request.encoding,
-        **request.others,  # type: ignore[arg-type]
-    )
-    refuse_idle_columns(data, plan.needs)
-    names = split_files(data)
-    if (report := plan.check(names, data)) is not None:
-        refuse_fatal(report, names["train"][0], LEFT_OUT, request.report)
+    plan = _plan(request)
+    data = table_of(request) or _table_of_files(request, plan)
     examples = load_split(data, "train", request.report, plan.needs)
-    if len(examples) < plan.fewest:  # those kept out of training count, too
-        count = len(reader_of(plan.needs)(names["train"], data, plan.needs, None))
+    if data.set is None and len(examples) < plan.fewest:  # those kept out of training count, too
+        count = len(reader_of(plan.needs)([str(data.train)], data, plan.needs, None))
         if count < plan.fewest:
             raise DataError(
                 "{train} has {count} {records}, too few to learn from. Give some hundreds.",
-                train=train,
+                train=request.train,
                 count=count,
                 records=plan.records,
             )
@@ -124,6 +112,24 @@ def recipe_text(request: DraftRequest) -> str:
     words, size, minutes = forecast(plan, examples, request)
     request.report_next(words)
     return text_of(request.task, plan, data, size, words, minutes, examples)
+
+
+def _table_of_files(request: DraftRequest, plan: Plan) -> DataTable:
+    """Return the data table of the user's files, checked."""
+    from ...data.load import refuse_idle_columns, split_files
+    from ...data.table import DataTable
+
+    train, columns = request.train, request.columns
+    if "references" in plan.needs:
+        named = tuple(need for need in plan.needs if need != "references")
+        columns = request.chooser.settled(train, named, columns, encoding=request.encoding)
+    given = {"train": request.train_name, "columns": columns, "encoding": request.encoding}
+    data = DataTable(**given, **request.others)  # type: ignore[arg-type]
+    refuse_idle_columns(data, plan.needs)
+    names = split_files(data)
+    if (report := plan.check(names, data)) is not None:
+        refuse_fatal(report, names["train"][0], LEFT_OUT, request.report)
+    return data
 
 
 def _plan(request: DraftRequest) -> Plan:

@@ -50,7 +50,7 @@ class DraftRequest:
 
     Args:
         task: A task's name.
-        train: The file or folder to learn from; of a translation the source.
+        train: The file, folder or public set to learn from; of a translation the source.
         reference: What the recipe names in its place: a data set of the hub, pinned.
         target: The target side of a translation, where it has its own file.
         languages: Codes of source and target, where they are known.
@@ -116,6 +116,9 @@ def columns_line(columns: Mapping[str, str | int] | None) -> str:
 
 def file_lines(data: DataTable, records: str) -> tuple[str, str]:
     """Return the lines of `data` on files and columns, and the remark on held-out data."""
+    if data.set is not None:
+        fold = "" if data.fold is None else f"fold = {data.fold:<24}# the test; others train\n"
+        return f"set = {json.dumps(data.set)}\n{fold}", ""
     names = ("train", "validation", "test")
     files = "".join(
         f"{name} = {json.dumps(given, ensure_ascii=False)}\n"

@@ -43,7 +43,8 @@ def fitted(
     """
     task = SPECS[request.task].build(options or {})
     by_class = task.needs[-1] in LEARNT
-    missing = [part for part in PARTS if getattr(data, part) is None]
+    own = data.set is not None  # a public set has its own parts
+    missing = [part for part in PARTS if getattr(data, part) is None and not own]
     share = _share(task, examples)
     if missing and (share is not None or by_class):
         data = replace(data, split="stratified", held_out=share)
