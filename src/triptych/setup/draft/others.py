@@ -97,14 +97,12 @@ def recipe_text(request: DraftRequest) -> str:
     plan = _plan(request)
     data = table_of(request) or _table_of_files(request, plan)
     examples = load_split(data, "train", request.report, plan.needs)
-    if data.set is None and len(examples) < plan.fewest:  # those kept out of training count, too
+    if data.set is None and len(examples) < plan.fewest:  # those kept out count, too
         count = len(reader_of(plan.needs)([str(data.train)], data, plan.needs, None))
         if count < plan.fewest:
             raise DataError(
                 "{train} has {count} {records}, too few to learn from. Give some hundreds.",
-                train=request.train,
-                count=count,
-                records=plan.records,
+                **{"train": request.train, "count": count, "records": plan.records},
             )
     data, examples = small.fitted(request, data, examples, plan.records)
     if request.start is not None:
