@@ -45,7 +45,6 @@ class TokensSize:
     epochs: int  # for a task with answers; plain text takes half as many
 
 
-# A judgement, not a measurement: fewer tokens need fewer subwords, more dropout and more epochs.
 SIZES = (
     TokensSize(1e5, 2_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.3, 60),
     TokensSize(1e6, 6_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.2, 30),
