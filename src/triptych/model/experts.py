@@ -22,6 +22,10 @@ from .typed import split, to_ints
 if TYPE_CHECKING:
     from .attention import Context
 
+# oneDNN compiles a bf16 product for each number of rows that it meets, which takes longer than the
+# product; so experts get one of a few numbers of rows.
+MULTIPLE = 64
+
 
 class Routed(NamedTuple):
     """Hold sums over the tokens of one pass through one router, for its own losses."""
@@ -56,11 +60,8 @@ class SparseFeedForward(nn.Module):
     def forward(self, x: Tensor, context: Context, residual: Tensor | None = None) -> Tensor:
         """Map x (N, D) -> (N, D), plus `residual` if that is given."""
         weights, chosen = self._route(x, context)  # (N, k), (N, k)
-        order = chosen.view(-1).argsort(stable=True)  # (N * k,) by expert, the dropped last
-        inverse = torch.empty_like(order)
-        inverse[order] = torch.arange(order.numel(), device=order.device)
-        counts = torch.bincount(chosen.view(-1), minlength=self.count + 1)
-        *parts, dropped = split(move_rows(x, order, inverse, self.chosen), to_ints(counts))
+        groups = _grouped(chosen, self.count, self._multiple(x, chosen))
+        *parts, dropped = split(groups.gather(x, self.chosen), groups.sizes)
         outputs = [
             expert(part, context)
             for expert, part in zip(self.experts, parts, strict=True)
@@ -68,10 +69,15 @@ class SparseFeedForward(nn.Module):
             # processes.
             if part.shape[0] or torch.is_grad_enabled()
         ]
-        y = torch.cat([*outputs, torch.zeros_like(dropped)])  # (N * k, D)
-        y = move_rows(y, inverse, order).view(*chosen.shape, x.shape[1])
-        y = (y * weights.to(y.dtype)[:, :, None]).sum(1)  # (N, D)
+        y = groups.give_back(torch.cat([*outputs, torch.zeros_like(dropped)]))  # (N * k, D)
+        y = y.view(*chosen.shape, x.shape[1]) * weights.to(y.dtype)[:, :, None]  # (N, k, D)
+        y = y.sum(1) if self.chosen > 1 else y[:, 0]  # (N, D)
         return y if residual is None else residual + y
+
+    def _multiple(self, x: Tensor, chosen: Tensor) -> int:
+        """Return what the number of rows of each expert is padded to a multiple of."""
+        is_slow = x.dtype == torch.bfloat16 and x.device.type == "cpu"
+        return MULTIPLE if is_slow and chosen.numel() >= self.count * MULTIPLE else 1
 
     def _route(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         """Return the weights (N, k) and numbers (N, k) of each token's experts.
@@ -120,24 +126,71 @@ class SparseFeedForward(nn.Module):
         return even.ceil().to(lengths.dtype)
 
 
+class _Groups(NamedTuple):
+    """Say where each of N * k choices is among the rows of all experts, one after the other."""
+
+    order: Tensor  # (P,) choice of each row, those that were dropped last; padding repeats one
+    inverse: Tensor  # (N * k,) row of each choice
+    padding: Tensor | None  # (P - N * k,) rows that are no choice
+    sizes: list[int]  # rows of each expert, then those dropped
+
+    def gather(self, x: Tensor, copies: int) -> Tensor:
+        """Map x (N, D), `copies` of each row -> (P, D)."""
+        return _move(x, self.order, self.inverse, None, copies)
+
+    def give_back(self, y: Tensor) -> Tensor:
+        """Map y (P, D) -> (N * k, D)."""
+        return _move(y, self.inverse, self.order, self.padding, 1)
+
+
+def _grouped(chosen: Tensor, experts: int, multiple: int) -> _Groups:
+    """Sort the choices (N, k) by expert, and pad the rows of each to a multiple."""
+    flat = chosen.view(-1)
+    order = flat.argsort(stable=True)  # (N * k,)
+    counts = torch.bincount(flat, minlength=experts + 1)
+    steps = torch.arange(order.numel(), device=order.device)
+    inverse = torch.empty_like(order)
+    sizes = to_ints(counts)
+    if multiple == 1:
+        inverse[order] = steps
+        return _Groups(order, inverse, None, sizes)
+    sizes = [-(-size // multiple) * multiple for size in sizes[:-1]] + sizes[-1:]
+    starts = torch.tensor([0, *sizes[:-1]], device=order.device).cumsum(0)
+    shift = starts - (counts.cumsum(0) - counts)  # (E + 1,)
+    rows = steps + shift.repeat_interleave(counts, output_size=steps.numel())  # of sorted choices
+    inverse[order] = rows
+    padded = order.new_zeros(sum(sizes)).index_copy(0, rows, order)
+    is_padding = torch.ones_like(padded, dtype=torch.bool).index_fill(0, rows, False)
+    return _Groups(padded, inverse, is_padding.nonzero()[:, 0], sizes)
+
+
 class _MoveRows(torch.autograd.Function):
     """Gather rows; the gradient is gathered back, which is faster than adding row by row."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor, copies: int) -> Tensor:
-        ctx.save_for_backward(inverse)
+    def forward(
+        ctx: Any, x: Tensor, order: Tensor, inverse: Tensor, padding: Tensor | None, copies: int
+    ) -> Tensor:
+        ctx.save_for_backward(inverse, padding)
         ctx.copies = copies
         return x.index_select(0, order if copies == 1 else order // copies)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        (inverse,), copies = ctx.saved_tensors, ctx.copies
+        (inverse, padding), copies = ctx.saved_tensors, ctx.copies
         grad = grads[0].index_select(0, inverse)
+        if padding is not None:
+            grad.index_fill_(0, padding, 0)
         if copies > 1:
             grad = grad.view(-1, copies, grad.shape[-1]).sum(1)
-        return grad, None, None, None
+        return grad, None, None, None, None
 
 
-def move_rows(x: Tensor, order: Tensor, inverse: Tensor, copies: int = 1) -> Tensor:
-    """Put `copies` of each row of x (N, D) into `order` (N * copies,), whose inverse is given."""
-    return cast(Tensor, cast(Any, _MoveRows).apply(x, order, inverse, copies))
+def _move(
+    x: Tensor, order: Tensor, inverse: Tensor, padding: Tensor | None, copies: int
+) -> Tensor:
+    """Put `copies` of each row of x (N, D) into `order`, whose inverse is given.
+
+    The rows `padding` of x have no gradient.
+    """
+    return cast(Tensor, cast(Any, _MoveRows).apply(x, order, inverse, padding, copies))
