@@ -1,17 +1,18 @@
-"""Does Switch beat its dense twin at equal work a token? Both curves, loads of experts, step times.
+"""Does Switch beat its dense twin at equal work a token? Curves, loads of experts, step times.
 
 Two language models are trained step by step in turn, with the same batches, seeds and steps: a
 dense one, and one whose every second block has `--experts` experts, of which a token uses one. So a
-token costs the same products in both, but for the routers. WikiText-2's training part is not to be
-had here: its validation part is trained on, and its test part scored (`--set wikitext-2`); other
-sets are trained on as they are split.
+token costs the same products in both, but for the routers. Weights are chosen on a development
+part; the test part is read once, at the end. WikiText-2's training part is not to be had here: its
+validation part is trained on, and every eighth article of that is the development part.
 
-    python benchmarks/switch.py --work FOLDER [--steps 2000] [--set wikitext-2] [--experts 8]
+    python benchmarks/switch.py --work FOLDER [--steps 2000] [--set war-and-peace] [--experts 8]
     python benchmarks/switch.py --work FOLDER --tiny          some steps of two toys, as a check
 
-The JSON holds the curves (training loss without the routers' losses, validation loss in nats a
-token), the share of tokens of each expert by step, the dropped share, and the ratio of step times:
-the median over pairs of neighbouring steps. `triptych plot FOLDER/dense FOLDER/switch` draws them.
+A call that was stopped goes on when it is repeated. `FOLDER/switch.json` holds the curves (training
+loss without the routers' losses, development loss in nats a token), the share of tokens of each
+expert by step, the dropped share, the test losses, and the ratio of step times: the median over
+pairs of neighbouring steps. `curves.svg` and `load.svg` draw the curves and the loads.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-PARTS = {"wikitext-2": ("validation", "test")}  # to train on and to score on
+DEVELOPMENT = 8  # one article of so many, where the training part is another part of the set
 WARM_UP = 5  # pairs of steps whose times do not count
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="a new folder for both runs")
-    parser.add_argument("--set", default="wikitext-2", help="a set of language modelling")
+    parser.add_argument("--work", type=Path, required=True, help="the folder of both runs")
+    parser.add_argument("--set", default="war-and-peace", help="a set of language modelling")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--layers", type=int, default=6)
@@ -53,7 +54,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--tiny", action="store_true", help="toys, 30 steps")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--checkpoints", type=int, default=10, help="of each run")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                        help="cpu: of this process alone, for a machine that others use too")
     given = parser.parse_args()
     if given.tiny:
         small = {"steps": 30, "layers": 2, "width": 32, "heads": 2, "inner": 64, "experts": 4,
@@ -63,18 +66,26 @@ def arguments() -> argparse.Namespace:
 
 
 def write_texts(name: str, folder: Path) -> dict[str, str]:
-    """Write the texts to train on and to score on as files of lines; return their paths."""
+    """Write the three parts of a set as files of lines; return their paths."""
     from triptych.data.load import load_split
     from triptych.data.table import DataTable
 
+    def read(part: str) -> list[str]:
+        return [one.text or "" for one in load_split(DataTable(set=name), part, None, ("text",))]
+
+    texts = {"validation": read("validation"), "test": read("test")}
+    if name == "wikitext-2":
+        own = texts["validation"]
+        texts["train"] = [one for place, one in enumerate(own) if (place + 1) % DEVELOPMENT]
+        texts["validation"] = own[DEVELOPMENT - 1 :: DEVELOPMENT]
+    else:
+        texts["train"] = read("train")
     folder.mkdir(parents=True, exist_ok=True)
     paths: dict[str, str] = {}
-    parts = PARTS.get(name, ("train", "validation"))
-    for key, part in zip(("train", "validation"), parts, strict=True):
-        texts = load_split(DataTable(set=name), part, None, ("text",))
-        path = folder / f"{key}.txt"
-        path.write_text("\n\n".join(one.text or "" for one in texts) + "\n", encoding="utf-8")
-        paths[key] = str(path)
+    for part, each in texts.items():
+        path = folder / f"{part}.txt"
+        path.write_text("\n\n".join(each) + "\n", encoding="utf-8")
+        paths[part] = str(path)
     return paths
 
 
@@ -107,7 +118,8 @@ def recipe_of(given: argparse.Namespace, texts: dict[str, str], is_sparse: bool)
             "schedule": "trapezoid", "warmup_steps": min(100, given.steps // 10), "beta2": 0.99,
             "balance_weight": given.balance, "router_z_weight": given.router_z,
             "log_every_steps": max(1, given.steps // 100), "precision": given.precision,
-            "device": given.device, "checkpoint_every_steps": given.steps,
+            "device": given.device,
+            "checkpoint_every_steps": max(1, given.steps // given.checkpoints),
         },
         "validation": {"every_steps": max(10, given.steps // 20), "examples": given.validate},
     })  # fmt: skip
@@ -117,29 +129,44 @@ def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def steps_of(course: Iterator[Any]) -> Iterator[float]:
-    """Yield the seconds of each step; what follows a step is done before the next is timed."""
+def timed(course: Iterator[Any], clock: Callable[[], float]) -> Iterator[tuple[int, float]]:
+    """Yield the number and the seconds of each step, without what follows it."""
     while True:
-        started = time.perf_counter()
+        started = clock()
         progress = next(course, None)
         if progress is None:
             return
         if progress.event == "step":
-            yield time.perf_counter() - started
+            yield progress.step, clock() - started
 
 
-def in_turn(courses: dict[str, Iterator[Any]]) -> dict[str, list[float]]:
-    """Train all in turn, a step each; return the seconds of their steps."""
-    seconds: dict[str, list[float]] = {name: [] for name in courses}
-    timed = {name: steps_of(course) for name, course in courses.items()}
-    while True:
-        for name, steps in timed.items():
-            passed = next(steps, None)
-            if passed is None:
-                for other in timed.values():  # validation and checkpoint of the others' end
-                    assert next(other, None) is None, "the runs have different numbers of steps"
-                return seconds
-            seconds[name].append(passed)
+def in_turn(courses: dict[str, Iterator[tuple[int, float]]], log: Path) -> None:
+    """Train all in turn, a step each; add the seconds of the steps to a file of lines."""
+    left = dict(courses)
+    with log.open("a", encoding="utf-8") as file:
+        while left:
+            for name, steps in list(left.items()):
+                if (passed := next(steps, None)) is None:
+                    del left[name]
+                elif len(left) == len(courses):  # one alone would be faster
+                    file.write(json.dumps([name, *passed]) + "\n")
+            file.flush()
+
+
+def seconds_of(log: Path) -> dict[str, list[float]]:
+    """Return the seconds of the steps that all runs have, without those after a start."""
+    found: dict[str, dict[int, float]] = {"dense": {}, "switch": {}}
+    first = {name: 0 for name in found}
+    for line in log.read_text(encoding="utf-8").splitlines():
+        name, step, passed = json.loads(line)
+        if step - 1 not in found[name] or step in found[name]:
+            first[name] = step
+        if step >= first[name] + WARM_UP:
+            found[name][step] = passed
+        else:
+            found[name].setdefault(step, 0.0)
+    both = [step for step in found["dense"] if found["dense"][step] and found["switch"].get(step)]
+    return {name: [steps[step] for step in both] for name, steps in found.items()}
 
 
 def curves_of(run: Path) -> dict[str, Any]:
@@ -159,43 +186,103 @@ def curves_of(run: Path) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    given = arguments()
-    import triptych
+def draw(found: dict[str, Any], folder: Path) -> None:
+    """Draw the curves of both, and the share of tokens of each expert."""
+    from triptych.inspection.curves import Curves, Panel, Series
+    from triptych.inspection.curves_svg import svg
+
+    names = ["dense", "switch"]
+    lines = [
+        Series(place, split, [(step, loss) for step, loss in found[name][split]])
+        for split in ("train", "validation")
+        for place, name in enumerate(names)
+    ]
+    drawn = Curves(names, "step", [Panel("loss", lines, False)])
+    (folder / "curves.svg").write_text(svg(drawn), encoding="utf-8")
+    loads = found["switch"]["loads"]
+    panels = []
+    for block in loads[0]["experts"]:
+        shares = [[(line["step"], 100 * share) for share in line["experts"][block]]
+                  for line in loads]  # fmt: skip
+        each = [Series(expert, "train", list(points))
+                for expert, points in enumerate(zip(*shares, strict=True))]  # fmt: skip
+        panels.append(Panel(f"% of tokens, {block}", each, False))
+    experts = [f"expert {number + 1}" for number in range(len(panels[0].series))]
+    (folder / "load.svg").write_text(svg(Curves(experts, "step", panels)), encoding="utf-8")
+
+
+def test_loss(run: Path, path: str) -> float:
+    """Return the loss of a finished run on a text, in nats a token."""
+    from triptych.data.load import load_split
+    from triptych.data.table import DataTable
+    from triptych.inference.evaluation import loss_sums
+    from triptych.inference.loading import load
+
+    examples = load_split(DataTable(train=path), "train", None, ("text",))
+    total, count = next(iter(loss_sums(load(run), examples).values()))
+    return total / count
+
+
+def result_of(given: argparse.Namespace, test: str) -> dict[str, Any]:
+    """Return what both finished runs have logged, their sizes and their test losses."""
     from triptych.model.config import ModelConfig
     from triptych.presets import active_parameter_count, parameter_count
     from triptych.runs.run import Run
 
-    texts = write_texts(given.set, given.work / "texts")
-    recipes = {name: recipe_of(given, texts, name == "switch") for name in ("dense", "switch")}
-    runs = {name: given.work / name for name in recipes}
-    seconds = in_turn({name: triptych.train(one, runs[name]) for name, one in recipes.items()})
-    ratios = [b / a for a, b in zip(seconds["dense"], seconds["switch"], strict=True)][WARM_UP:]
+    seconds = seconds_of(given.work / "steps.jsonl")
+    ratios = [b / a for a, b in zip(seconds["dense"], seconds["switch"], strict=True)]
     found: dict[str, Any] = {
         "set": given.set,
         "settings": {key: str(value) if isinstance(value, Path) else value
                      for key, value in vars(given).items()},
         "step_time_ratio": round(statistics.median(ratios), 3),
+        "pairs_of_steps": len(ratios),
     }  # fmt: skip
-    for name, run in runs.items():
+    for name in ("dense", "switch"):
+        run = given.work / name
         config = Run.open(run).read_config().model
         assert isinstance(config, ModelConfig), "both are Transformers"
         found[name] = {
             "parameters": parameter_count(config),
             "active_parameters": active_parameter_count(config),
-            "seconds_a_step": round(statistics.median(seconds[name][WARM_UP:]), 4),
+            "seconds_a_step": round(statistics.median(seconds[name]), 4),
             **curves_of(run),
+            "test_loss": round(test_loss(run, test), 4),
         }
-        best = min(loss for _, loss in found[name]["validation"])
-        found[name]["best_validation_loss"] = best
-        print(f"{name}: {found[name]['parameters']:,} parameters, "
-              f"{found[name]['active_parameters']:,} used by a token, best validation loss "
-              f"{best:.4f}, {found[name]['seconds_a_step']:.3f} s a step")  # fmt: skip
+        found[name]["best_validation_loss"] = min(loss for _, loss in found[name]["validation"])
+    return found
+
+
+def main() -> None:
+    given = arguments()
+    import triptych
+    from triptych.runs.run import Run
+
+    texts = write_texts(given.set, given.work / "texts")
+    runs = {name: given.work / name for name in ("dense", "switch")}
+    clock = time.process_time if given.clock == "cpu" else time.perf_counter
+    courses = {
+        name: triptych.train(
+            recipe_of(given, texts, name == "switch"), run,
+            resume=run.exists() and bool(Run.open(run).checkpoints()),
+        )
+        for name, run in runs.items()
+        if not (run / "model.safetensors").exists()
+    }  # fmt: skip
+    if courses:
+        steps = {name: timed(course, clock) for name, course in courses.items()}
+        in_turn(steps, given.work / "steps.jsonl")
+    found = result_of(given, texts["test"])
+    (given.work / "switch.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    draw(found, given.work)
+    for name in runs:
+        one = found[name]
+        print(f"{name}: {one['parameters']:,} parameters, {one['active_parameters']:,} used by a "
+              f"token, best development loss {one['best_validation_loss']:.4f}, test loss "
+              f"{one['test_loss']:.4f}, {one['seconds_a_step']:.3f} s a step")  # fmt: skip
     for block, shares in found["switch"]["loads"][-1]["experts"].items():
         print(f"{block}: {' '.join(f'{share:.0%}' for share in shares)} of tokens")
     print(f"step time: {found['step_time_ratio']} x the dense twin (median of pairs)")
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

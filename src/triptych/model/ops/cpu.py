@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..layout import PackedLayout
 from ..masks import FULL, Mask
+from .blocks import block_attention
 from .dropout import DropoutRng
 from .tiles import Tile, tiles
 
@@ -205,6 +206,11 @@ def attention(
     rng: DropoutRng | None = None,
 ) -> Tensor:
     """Compute attention over packed rows; see `ops.attention.PackedAttention`."""
+    factor = 1.0 / math.sqrt(query.shape[2]) if scale is None else scale
+    is_plain = keys is None and queries is key_layout and bias is None and mask.segments is None
+    is_still = not (torch.is_grad_enabled() and query.requires_grad)
+    if mask.blocks is not None and is_plain and is_still and (rng is None or not probability):
+        return block_attention(query, heads, queries, mask.blocks, factor)
     total, first = (query.shape[1], heads) if keys is None else (keys.shape[1], 0)
     key_heads = (total - first) // 2
     places = (
@@ -223,7 +229,7 @@ def attention(
         key_layout,
         places,
         mask,
-        1.0 / math.sqrt(query.shape[2]) if scale is None else scale,
+        factor,
         probability,
         rng,
     )
