@@ -1,8 +1,8 @@
 """Sparse attention beside dense attention on a CPU: does its cost grow linearly, and how much less?
 
 The encoder of BigBird-base (Zaheer et al. 2020) with few layers: width 768, 12 heads, blocks of 64
-tokens, three further blocks. One text of each length, forward only, fp32, random weights. Dense
-attention is the same weights without the pattern. A window of 512 tokens is measured beside.
+tokens, three further blocks. One text of each length, forward only, random weights, products
+prepacked as `triptych.load` does. Dense attention is the same weights without the pattern. A window of 512 tokens is measured beside.
 Seconds are the least of the repetitions, of one clock (--clock cpu: of this process alone, for a
 machine that others use too).
 
@@ -26,6 +26,7 @@ from typing import Any
 import torch
 
 from triptych.model.config import ModelConfig, StackConfig
+from triptych.model.ops.onednn import prepack
 from triptych.model.transformer import Transformer
 
 LENGTHS = (1024, 2048, 4096, 8192, 16384)
@@ -69,6 +70,8 @@ def speed(options: argparse.Namespace) -> dict[str, dict[int, float]]:
     models = {kind: encoder(options.layers, max(lengths), **KINDS[kind]).eval() for kind in KINDS}
     for model in models.values():
         model.load_state_dict(models["dense"].state_dict())
+        model.precision = getattr(torch, options.precision)
+        prepack(model.to(model.precision), model.precision)
     found: dict[str, dict[int, float]] = {kind: {} for kind in KINDS}
     for length in lengths:
         source, whole = torch.randint(0, 1024, (length,)), torch.tensor([length])
@@ -154,6 +157,7 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=max(LENGTHS))
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--out", type=Path, default=Path())
     options = parser.parse_args()
@@ -164,6 +168,7 @@ def main() -> None:
         "layers": options.layers,
         "threads": options.threads,
         "clock": options.clock,
+        "precision": options.precision,
         "seconds": curves,
         "share_of_dense": {kind: curve[at] / curves["dense"][at] for kind, curve in curves.items()},
         "growth": {  # seconds a token at the longest text, as a multiple of those at `at`

@@ -55,8 +55,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--tiny", action="store_true", help="toys, 30 steps")
     parser.add_argument("--checkpoints", type=int, default=10, help="of each run")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
-                        help="cpu: of this process alone, for a machine that others use too")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu: of this process alone, for a machine that others use too",
+    )
     given = parser.parse_args()
     if given.tiny:
         small = {"steps": 30, "layers": 2, "width": 32, "heads": 2, "inner": 64, "experts": 4,
@@ -264,7 +268,7 @@ def main() -> None:
     courses = {
         name: triptych.train(
             recipe_of(given, texts, name == "switch"), run,
-            resume=run.exists() and bool(Run.open(run).checkpoints()),
+            resume=bool(Run(run).checkpoints()),
         )
         for name, run in runs.items()
         if not (run / "model.safetensors").exists()

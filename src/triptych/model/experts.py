@@ -186,9 +186,7 @@ class _MoveRows(torch.autograd.Function):
         return grad, None, None, None, None
 
 
-def _move(
-    x: Tensor, order: Tensor, inverse: Tensor, padding: Tensor | None, copies: int
-) -> Tensor:
+def _move(x: Tensor, order: Tensor, inverse: Tensor, padding: Tensor | None, copies: int) -> Tensor:
     """Put `copies` of each row of x (N, D) into `order`, whose inverse is given.
 
     The rows `padding` of x have no gradient.

@@ -133,6 +133,27 @@ def test_the_cost_of_sparse_masks_grows_linearly(
     assert scores(400) < 0.2 * 400**2 and scores(400) <= 2 * scores(200) + 400
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("sizes", [(24, 17, 3, 22), (90,)], ids=str)
+@pytest.mark.parametrize("key_heads", [4, 2])
+@pytest.mark.parametrize("kind", ["none", "repeated", "drawn"])
+def test_blocks_without_a_gradient(
+    kind: str, key_heads: int, sizes: tuple[int, ...], precision: torch.dtype
+) -> None:
+    """They take another way, and last blocks may be short."""
+    if kind == "drawn" and key_heads < 4:
+        pytest.skip("each head draws blocks of its own")
+    torch.manual_seed(8)
+    seed = 3 if kind == "drawn" else None
+    pattern = BlockPattern(2, 0 if kind == "none" else 2, seed, 1 if seed is None else 4)
+    mask, rows = masked(False, blocks=pattern), layout(*sizes)
+    x = torch.randn(rows.total, 4 + 2 * key_heads, 8, dtype=precision)
+    found = cpu.attention(x, None, 4, rows, rows, mask)
+    wanted, _ = plain_attention(x.float(), None, 4, rows, rows, mask)
+    small = 1e-6 if precision == torch.float32 else 0.03
+    torch.testing.assert_close(found.float(), wanted, atol=small, rtol=0)
+
+
 def test_further_blocks_are_those_of_transformers_in_training() -> None:
     modeling = pytest.importorskip("transformers.models.big_bird.modeling_big_bird")
     config = modeling.BigBirdConfig(

@@ -1,7 +1,7 @@
-"""Block-sparse self-attention without a gradient: each head in three products, without padding.
+"""Block-sparse self-attention without a gradient, by torch's fused kernel and without padding.
 
-`ops/tiles.py` cuts the same pattern for training. Here all blocks of a head that see the same
-number of keys are computed together, from rows that are copied once.
+`ops/tiles.py` cuts the same pattern for training. Here some neighbouring blocks at a time gather
+the blocks of keys that they see, all heads together.
 """
 
 from __future__ import annotations
@@ -11,86 +11,100 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..block_pattern import BlockPattern
 from ..layout import PackedLayout
 from ..typed import to_ints
+
+TOGETHER = 8  # blocks of queries whose keys are gathered at a time, so that they stay in a cache
 
 
 def block_attention(
     query: Tensor, heads: int, layout: PackedLayout, pattern: BlockPattern, scale: float
 ) -> Tensor:
     """Attend by a pattern (Zaheer et al. 2020, section 2): (N, H + 2K, E) -> (N, H, E)."""
-    out = torch.empty_like(query[:, :heads])
+    key_heads = (query.shape[1] - heads) // 2
+    queries, keys, values = torch.split(query, [heads, key_heads, key_heads], 1)
+    if key_heads < heads:
+        keys, values = (x.repeat_interleave(heads // key_heads, 1) for x in (keys, values))
+    out = torch.empty_like(queries, memory_format=torch.contiguous_format)
     start = 0
     for length in to_ints(layout.lengths):
-        rows = query[start : start + length].transpose(0, 1)  # (H + 2K, S, E)
-        own = out[start : start + length].transpose(0, 1)  # (H, S, E)
-        _attend(rows, own, pattern, scale)
+        rows = slice(start, start + length)
+        _attend(queries[rows], keys[rows], values[rows], out[rows], pattern, scale)
         start += length
     return out
 
 
-def _attend(rows: Tensor, out: Tensor, pattern: BlockPattern, scale: float) -> None:
-    """Attend within one sequence (H + 2K, S, E), into `out` (H, S, E)."""
-    heads, length = out.shape[:2]
-    key_heads, blocks = (rows.shape[0] - heads) // 2, pattern.count(length)
-    for key_head in range(key_heads):
-        keys = rows[heads + key_head].contiguous()  # (S, E)
-        values = rows[heads + key_heads + key_head].contiguous()
-        groups = heads // key_heads
-        for head in range(key_head * groups, (key_head + 1) * groups):
-            own = rows[head] * scale  # (S, E)
-            if not blocks:
-                out[head] = (own @ keys.t()).softmax(-1) @ values
-                continue
-            first, last = pattern.size, (blocks - 1) * pattern.size
-            for global_ in (slice(first), slice(last, None)):
-                out[head, global_] = (own[global_] @ keys.t()).softmax(-1) @ values
-            out[head, first:last] = _inner(own, keys, values, pattern, head)
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, pattern: BlockPattern, scale: float
+) -> None:
+    """Attend within one sequence (S, H, E), into `out` (S, H, E)."""
+    blocks, size = pattern.count(len(q)), pattern.size
+    everything = [x.transpose(0, 1)[None] for x in (k, v)]  # (1, H, S, E)
+    last = max(0, (blocks - 1) * size)
+    for rows in (slice(0, size), slice(last, None)) if blocks else (slice(None),):
+        own = q[rows].transpose(0, 1)[None]
+        mixed = functional.scaled_dot_product_attention(own, *everything, scale=scale)
+        out[rows] = mixed[0].transpose(0, 1)
+    if not blocks:
+        return
+    seen, bias = _seen(pattern, blocks, len(q))
+    seen, bias = seen.to(q.device), bias.to(q.device)
+    k, v = (_whole(x, blocks, size) for x in (k, v))  # (A, size, H, E)
+    for first in range(0, len(bias), TOGETHER):
+        chosen = seen[:, first : first + TOGETHER]
+        rows = slice((first + 1) * size, (first + 1 + chosen.shape[1]) * size)
+        # (A, H, size, E)
+        own, into = (x[rows].unflatten(0, (-1, size)).transpose(1, 2) for x in (q, out))
+        into.copy_(
+            functional.scaled_dot_product_attention(
+                own,
+                _gather(k, chosen),
+                _gather(v, chosen),
+                bias[first : first + TOGETHER].expand(-1, -1, size, -1),
+                scale=scale,
+            )
+        )
 
 
-def _inner(own: Tensor, keys: Tensor, values: Tensor, pattern: BlockPattern, head: int) -> Tensor:
-    """Attend from all blocks but the first and the last of one head (S, E) -> (A * size, E)."""
-    size, (length, width) = pattern.size, own.shape
-    blocks = pattern.count(length)
-    inner, last = blocks - 2, (blocks - 1) * size
-    seen = _seen(pattern, blocks, head if pattern.draws else 0).to(own.device)  # (A, n)
-    queries = own[size:last]  # (A * size, E)
-
-    def near(x: Tensor) -> Tensor:
-        """Return the rows of x (S, E) that each block sees but the global ones (A, n * size, E)."""
-        each = x[:last].view(blocks - 1, size * width)
-        return each.index_select(0, seen.reshape(-1)).view(inner, -1, width)
-
-    def everywhere(x: Tensor) -> Tensor:
-        """Return the rows of x (S, E) of the first block and of the last, which may be short."""
-        return torch.cat((x[:size], x[last:]))
-
-    first = everywhere(keys)  # (G, E)
-    scores = own.new_empty(inner, size, len(first) + seen.shape[1] * size)
-    scores[:, :, : len(first)] = (queries @ first.t()).view(inner, size, -1)
-    scores[:, :, len(first) :] = queries.view(inner, size, width) @ near(keys).transpose(1, 2)
-    if not pattern.draws and pattern.random:
-        scores[:, :, :size].add_(math.log(1 + pattern.random))
-    # The first and the last block are neighbours of two blocks, and count only once.
-    scores[0, :, len(first) : len(first) + size] = float("-inf")
-    scores[-1, :, len(first) + 2 * size : len(first) + 3 * size] = float("-inf")
-    weights = scores.softmax(-1)
-    mixed = weights[:, :, : len(first)].reshape(-1, len(first)) @ everywhere(values)
-    far = mixed.view(inner, size, width)
-    return torch.baddbmm(far, weights[:, :, len(first) :], near(values)).view(-1, width)
+def _whole(x: Tensor, blocks: int, size: int) -> Tensor:
+    """Cut (S, H, E) into blocks (A, size, H, E); the end of a short last block is zero."""
+    spare = blocks * size - len(x)
+    if spare:
+        x = torch.cat((x, x.new_zeros(spare, *x.shape[1:])))
+    return x.unflatten(0, (blocks, size))
 
 
-@functools.lru_cache(maxsize=256)
-def _seen(pattern: BlockPattern, blocks: int, head: int) -> Tensor:
-    """Return the neighbours of each inner block, then its drawn ones (A, 3 or 3 + random).
+def _gather(x: Tensor, seen: Tensor) -> Tensor:
+    """Take the blocks (H or 1, A, n) of x (blocks, size, H, E) -> (A, H, n * size, E)."""
+    heads, inner, count = seen.shape
+    if heads == 1:
+        found = x.index_select(0, seen.reshape(-1))  # (A * n, size, H, E)
+        return found.view(inner, count * x.shape[1], *x.shape[2:]).transpose(1, 2)
+    head = torch.arange(heads, device=x.device)[:, None, None]
+    found = x.permute(2, 0, 1, 3)[head, seen]  # (H, A, n, size, E)
+    return found.flatten(2, 3).transpose(0, 1)
 
-    The last block, which may be short, is replaced by another; it is global anyway.
+
+@functools.lru_cache(maxsize=64)
+def _seen(pattern: BlockPattern, blocks: int, length: int) -> tuple[Tensor, Tensor]:
+    """Return the blocks that each inner block sees (H or 1, A, n), and a bias of their scores.
+
+    The bias (A, 1, 1, n * size) hides what is there twice and the end of a short last block, and
+    counts the first block as often as the pattern says.
     """
-    number = torch.arange(1, blocks - 1)
-    found = (number[:, None] + torch.tensor([-1, 0, 1])).clamp_max(blocks - 2)
+    size, number = pattern.size, torch.arange(1, blocks - 1)
+    near = number[:, None] + torch.tensor([-1, 0, 1])
+    ends = torch.tensor([0, blocks - 1]).expand(len(number), -1)
+    seen = torch.cat((ends, near), 1)[None]  # (1, A, 5)
+    if pattern.draws:
+        drawn = torch.stack([pattern.drawn(block) for block in number.tolist()], 1)
+        seen = torch.cat((seen.expand(len(drawn), -1, -1), drawn), 2)
+    bias = torch.zeros(len(number), seen.shape[2], size)
+    bias[0, 2] = bias[-1, 4] = -math.inf  # neighbours that are global blocks
+    bias[:, 1].flatten(1)[:, size - (blocks * size - length) :] = -math.inf
     if not pattern.draws:
-        return found
-    drawn = torch.stack([pattern.drawn(block)[head] for block in range(1, blocks - 1)])
-    return torch.cat((found, drawn), 1)
+        bias[:, 0] = math.log(1 + pattern.random)
+    return seen, bias.flatten(1)[:, None, None]
