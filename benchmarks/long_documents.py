@@ -5,8 +5,7 @@ five folds by company. `whole`: the document at once, with block-sparse attentio
 2020). `windows`: windows of 512 tokens, merged. `lines`: each line alone. All have the same
 encoder, tokens a batch, epochs and learning rate. Five training companies of each fold are the
 development part: it chooses the weights and the threshold. The ten test companies are read once.
-Test lines of four words and more that also stand in training count too; `without_leaks` leaves
-them out.
+Test lines that also stand in training count too.
 
     python benchmarks/long_documents.py --work FOLDER [--folds 0 1 2 3 4] [--language en]
     python benchmarks/long_documents.py --work FOLDER --start RUN     from an imported encoder
@@ -113,6 +112,8 @@ def split(given: argparse.Namespace, fold: int) -> dict[str, str]:
 
 def longer(start: Path, work: Path, block: int) -> Path:
     """Copy a run, with block-sparse attention and its learned positions repeated."""
+    import torch
+
     from triptych.model.config import ModelConfig
     from triptych.runs.run import Run
     from triptych.runs.storage import read_tensors
@@ -125,10 +126,10 @@ def longer(start: Path, work: Path, block: int) -> Path:
     model = config.model
     assert isinstance(model, ModelConfig), "the start is a Transformer"
     assert model.encoder is not None, "the start has an encoder"
-    first, name = model.encoder.first_position, "encoder_entrance.position_embedding.weight"
+    first, name = model.encoder.first_position, "encoder_entrance.positions.weight"
     table = tensors[name][first:]
     repeats = -(-LONGEST // len(table))
-    tensors[name] = __import__("torch").cat([tensors[name][:first], table.repeat(repeats, 1)])
+    tensors[name] = torch.cat([tensors[name][:first], table.repeat(repeats, 1)])
     stack = dataclasses.replace(
         model.encoder,
         max_positions=len(tensors[name]),
@@ -154,7 +155,7 @@ def recipe_of(given: argparse.Namespace, way: str, paths: dict[str, str]) -> Any
             "epochs": given.epochs, "seed": given.seed, "learning_rate": given.rate,
             "schedule": "trapezoid", "warmup_steps": 20, "checkpoint_every_minutes": 5,
         },
-        "validation": {"every_epochs": 1, "metric": "f1_micro"},
+        "validation": {"metric": "f1_micro"},
     }  # fmt: skip
     if given.start is not None:
         start = longer(given.start, given.work, given.block) if way == "whole" else given.start

@@ -2,9 +2,9 @@
 
 The encoder of BigBird-base (Zaheer et al. 2020) with few layers: width 768, 12 heads, blocks of 64
 tokens, three further blocks. One text of each length, forward only, random weights, products
-prepacked as `triptych.load` does. Dense attention is the same weights without the pattern. A window of 512 tokens is measured beside.
-Seconds are the least of the repetitions, of one clock (--clock cpu: of this process alone, for a
-machine that others use too).
+prepacked as `triptych.load` does. Dense attention is the same weights without the pattern. A window
+of 512 tokens is measured beside. Seconds are the least of the repetitions, of one clock (--clock
+cpu: of this process alone, for a machine that others use too).
 
 Then the cache of a decoder: bytes of keys and values after each thousand tokens, with a window in
 every layer, in every second one, and without.

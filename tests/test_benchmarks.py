@@ -8,11 +8,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from triptych.data.example import Example
 from triptych.presets.gpt import PRESETS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -154,3 +157,57 @@ def test_threads_are_measured_by_load_and_way(
         and rows[1].split()[0] == "one"
         and "quiet" in rows[1]
     )
+
+
+def test_a_line_has_its_labels_and_is_read_where_it_is_nearest_the_middle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    task = importlib.import_module("line_labels")
+    tokenizer = SimpleNamespace(begin_id=1, end_id=2, encode=lambda text: [9] * len(text))
+    lines = ["a" * 200, "b" * 150, "c" * 100, "", "d" * 300]
+    ends = [sum(map(len, lines[: number + 1])) for number in range(5)]
+    document = Example(
+        text="".join(lines),
+        words=[(end - len(line), end) for line, end in zip(lines, ends, strict=True)],
+        tags=["O", "a2|j3", "O", "j3", "O"],
+    )
+    labels = task.prepare([document])
+    assert labels == {"names": ["a2", "j3"]}
+    options = task.LineOptions(window=402, stride=200)
+    given = document, SimpleNamespace(source=tokenizer), labels
+    found = task.encode(*given, "train", options=options)
+    assert [(one.metadata.first, one.metadata.last) for one in found] == [(0, 2), (2, 5)]
+    # an empty line is one token; of a long one 256 are read
+    assert [len(one.inputs["source"]) for one in found] == [352, 359]
+    assert found[1].inputs["word_starts"].nonzero()[0].tolist() == [1, 101, 102]
+    assert [one.targets["tags"].tolist() for one in found] == [
+        [[0, 0], [1, 1]],
+        [[0, 0], [0, 1], [0, 0]],
+    ]
+    use = task.encode(*given, "use", options=options)
+    assert [(one.metadata.first, one.metadata.last) for one in use] == [(0, 2), (1, 4), (3, 5)]
+    scores = [np.full((one.metadata.last - one.metadata.first, 2), 0.2) for one in use]
+    scores[0][1], scores[1][0], scores[1][1:] = (0.9, 0.7), 0.1, 0.8
+    raw = [
+        task.Raw(one, part.metadata, labels["names"]) for one, part in zip(scores, use, strict=True)
+    ]
+    answer = task.read(raw, document, None)
+    assert answer.text == "O\na2|j3\na2|j3\na2|j3\nO"
+    assert task.score([answer], [document], {}).values == {"f1_micro": pytest.approx(200 * 3 / 9)}
+    alone = task.encode(*given, "use", options=dataclasses.replace(options, alone=True))
+    assert [len(one.inputs["source"]) for one in alone] == [202, 152, 102, 3, 258]
+
+
+def test_seconds_of_a_resumed_comparison(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Steps that both have count once, and not the first ones after a start."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    switch = importlib.import_module("switch")
+    monkeypatch.setattr(switch, "WARM_UP", 1)
+    steps = [*(("dense", n) for n in (1, 2, 3)), *(("switch", n) for n in (1, 2))]
+    steps += [*(("dense", n) for n in (3, 4)), *(("switch", n) for n in (2, 3, 4))]
+    log = tmp_path / "steps.jsonl"
+    log.write_text("".join(json.dumps([*one, 2.0 + place]) + "\n" for place, one in
+                           enumerate(steps)))  # fmt: skip
+    found = switch.seconds_of(log)
+    assert found == {"dense": [3.0, 8.0], "switch": [6.0, 11.0]}

@@ -77,9 +77,14 @@ def plain(found: SparseFeedForward, x: Tensor, capacity: list[int] | None = None
         ({"expert_capacity_factor": 1.5}, [2, 1, 4, 3]),  # 1.5 / 4 of the length, rounded up
     ],
 )
+@pytest.mark.parametrize("multiple", [1, 4], ids=["", "padded"])
 def test_equal_to_a_loop_over_tokens_with_its_gradients(
-    dials: dict[str, Any], capacity: list[int] | None
+    dials: dict[str, Any],
+    capacity: list[int] | None,
+    multiple: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(SparseFeedForward, "_multiple", lambda *_: multiple)
     found, x = layer(**dials), inputs()
     seen = context(DropoutRng())  # as in training
     x.requires_grad_()
@@ -129,6 +134,22 @@ def test_jitter_changes_the_choice_alone_and_only_in_training() -> None:
     assert still.routed and moved.routed
     assert not torch.equal(still.routed[0].tokens, moved.routed[0].tokens)
     torch.testing.assert_close(y, layer()(x, context()), rtol=0, atol=0)
+
+
+def test_rows_of_experts_are_padded_for_bf16_alone() -> None:
+    found = layer()
+    sizes: list[int] = []
+    for expert in found.experts:
+        expert.register_forward_hook(lambda _, given, __: sizes.append(len(given[0])))
+    x, spread = torch.randn(600, 16), Context(layout=PackedLayout(torch.tensor([600])))
+    found(x, spread)
+    assert sum(sizes) == 600
+    sizes.clear()
+    found(x.bfloat16(), spread)
+    assert all(size % 64 == 0 for size in sizes) and 600 <= sum(sizes) < 600 + 4 * 64
+    sizes.clear()
+    found(x[:90].bfloat16(), Context(layout=PackedLayout(torch.tensor([90]))))
+    assert sum(sizes) == 90  # too few for it to pay
 
 
 def test_an_expert_without_tokens_has_gradients_of_zero() -> None:
