@@ -165,10 +165,7 @@ def seconds_of(log: Path) -> dict[str, list[float]]:
         name, step, passed = json.loads(line)
         if step - 1 not in found[name] or step in found[name]:
             first[name] = step
-        if step >= first[name] + WARM_UP:
-            found[name][step] = passed
-        else:
-            found[name].setdefault(step, 0.0)
+        found[name][step] = passed if step >= first[name] + WARM_UP else 0.0
     both = [step for step in found["dense"] if found["dense"][step] and found["switch"].get(step)]
     return {name: [steps[step] for step in both] for name, steps in found.items()}
 

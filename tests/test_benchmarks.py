@@ -210,4 +210,4 @@ def test_seconds_of_a_resumed_comparison(monkeypatch: pytest.MonkeyPatch, tmp_pa
     log.write_text("".join(json.dumps([*one, 2.0 + place]) + "\n" for place, one in
                            enumerate(steps)))  # fmt: skip
     found = switch.seconds_of(log)
-    assert found == {"dense": [3.0, 8.0], "switch": [6.0, 11.0]}
+    assert found == {"dense": [8.0], "switch": [11.0]}

@@ -42,11 +42,11 @@ def _attend(
 ) -> None:
     """Attend within one sequence (S, H, E), into `out` (S, H, E)."""
     blocks, size = pattern.count(len(q)), pattern.size
-    everything = [x.transpose(0, 1)[None] for x in (k, v)]  # (1, H, S, E)
+    all_k, all_v = (x.transpose(0, 1)[None] for x in (k, v))  # (1, H, S, E)
     last = max(0, (blocks - 1) * size)
     for rows in (slice(0, size), slice(last, None)) if blocks else (slice(None),):
         own = q[rows].transpose(0, 1)[None]
-        mixed = functional.scaled_dot_product_attention(own, *everything, scale=scale)
+        mixed = functional.scaled_dot_product_attention(own, all_k, all_v, scale=scale)
         out[rows] = mixed[0].transpose(0, 1)
     if not blocks:
         return
@@ -57,7 +57,7 @@ def _attend(
         chosen = seen[:, first : first + TOGETHER]
         rows = slice((first + 1) * size, (first + 1 + chosen.shape[1]) * size)
         # (A, H, size, E)
-        own, into = (x[rows].unflatten(0, (-1, size)).transpose(1, 2) for x in (q, out))
+        own, into = (x[rows].view(-1, size, *x.shape[1:]).transpose(1, 2) for x in (q, out))
         into.copy_(
             functional.scaled_dot_product_attention(
                 own,
@@ -74,7 +74,7 @@ def _whole(x: Tensor, blocks: int, size: int) -> Tensor:
     spare = blocks * size - len(x)
     if spare:
         x = torch.cat((x, x.new_zeros(spare, *x.shape[1:])))
-    return x.unflatten(0, (blocks, size))
+    return x.view(blocks, size, *x.shape[1:])
 
 
 def _gather(x: Tensor, seen: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def _seen(pattern: BlockPattern, blocks: int, length: int) -> tuple[Tensor, Tens
     ends = torch.tensor([0, blocks - 1]).expand(len(number), -1)
     seen = torch.cat((ends, near), 1)[None]  # (1, A, 5)
     if pattern.draws:
-        drawn = torch.stack([pattern.drawn(block) for block in number.tolist()], 1)
+        drawn = torch.stack([pattern.drawn(block) for block in range(1, blocks - 1)], 1)
         seen = torch.cat((seen.expand(len(drawn), -1, -1), drawn), 2)
     bias = torch.zeros(len(number), seen.shape[2], size)
     bias[0, 2] = bias[-1, 4] = -math.inf  # neighbours that are global blocks
