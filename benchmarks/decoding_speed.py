@@ -42,7 +42,7 @@ def ours(run: Path, work: Path, kind: str, case: tuple[int, int], batch_tokens: 
     """One window of one case of ours: a JSON line. kind: a precision, or one and "compiled"."""
     import numpy as np
 
-    from triptych.cli.predict import DECODING_ARENAS
+    from triptych.cli.loading import DECODING_ARENAS
     from triptych.data.batches.encoded import Encoded
     from triptych.inference.loading import load
     from triptych.runs.allocator import keep_freed_pages

@@ -109,7 +109,7 @@ def our_training(folder: Path, seconds: float) -> None:
 
 def our_inference(folder: Path, precision: str, count: int) -> None:
     """One window of the product's predictor: a JSON line for each order of the texts."""
-    from triptych.cli.predict import DECODING_ARENAS
+    from triptych.cli.loading import DECODING_ARENAS
     from triptych.inference.loading import load
     from triptych.runs.allocator import keep_freed_pages
 

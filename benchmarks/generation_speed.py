@@ -39,7 +39,7 @@ def ours(kind: str, streams: int, new: int, threads: int, is_compiled: bool) -> 
     """One window: prints {"tokens_per_second"}."""
     import torch
 
-    from triptych.cli.predict import DECODING_ARENAS
+    from triptych.cli.loading import DECODING_ARENAS
     from triptych.decoding.generate import search
     from triptych.decoding.settings import DecodingSettings
     from triptych.model.build import build

@@ -45,11 +45,11 @@ Write = Callable[[list[list[int]], int], list[str]]  # prompts, new tokens -> te
 # Systems, each in a process of its own --------------------------------------------------------
 
 
-def triptych(run: str, precision: str, is_compiled: bool, threads: int) -> Write:
+def triptych(run: str, precision: Any, is_compiled: bool, threads: int) -> Write:
     import torch
 
     import triptych
-    from triptych.cli.predict import DECODING_ARENAS
+    from triptych.cli.loading import DECODING_ARENAS
     from triptych.decoding.requests import DecodingRequest
     from triptych.decoding.writing import decode
     from triptych.runs.allocator import keep_freed_pages
@@ -77,7 +77,9 @@ def transformers(folder: str, precision: str, threads: int) -> Write:
 
     torch.set_num_threads(threads)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, precision)).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=getattr(torch, precision)
+    ).eval()
 
     def write(prompts: list[list[int]], new: int) -> list[str]:
         ids = torch.tensor(prompts)
@@ -96,8 +98,9 @@ def transformers(folder: str, precision: str, threads: int) -> Write:
 
 
 def llama(file: str, batch: int, threads: int) -> Write:
-    import xllamacpp
+    import importlib
 
+    xllamacpp: Any = importlib.import_module("xllamacpp")
     given = xllamacpp.CommonParams()
     given.model.path = file
     given.cpuparams.n_threads = given.cpuparams_batch.n_threads = threads

@@ -46,6 +46,7 @@ def test_the_ends_of_prompts_are_those_of_whole_prompts(
 ) -> None:
     one = model(**dials)
     logits, state = prompts.read_ends(one, rows)
+    other: Any
     wanted, other, _ = read(one, None, [row[1:] for row in rows], [row[0] for row in rows])
     torch.testing.assert_close(logits, wanted, atol=1e-5, rtol=0)
     for token in (3, 17):  # and what follows

@@ -105,7 +105,7 @@ def used(run: Path, name: str) -> tuple[Predictor, list[str]]:
     return predictor, told
 
 
-def answers(predictor: Predictor, **settings: object) -> list[tuple[object, ...]]:
+def answers(predictor: Predictor, **settings: Any) -> list[tuple[object, ...]]:
     return [
         (
             one.text,

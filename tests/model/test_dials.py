@@ -143,7 +143,8 @@ def test_heads_that_are_wide_need_no_width_to_divide() -> None:
     stack = StackConfig(**{**SMALL, "width": 30, "heads": 4, "head_width": 16})
     assert misfit(stack) is None
     model = Transformer(ModelConfig(encoder=stack, vocabulary_size=5))
-    assert model.encoder.each[0].self_attention.query.matrix().shape == (64, 30)
+    query: Any = model.encoder.each[0].self_attention.query
+    assert query.matrix().shape == (64, 30)
 
 
 def test_blocks_differ() -> None:
@@ -156,7 +157,7 @@ def test_blocks_differ() -> None:
 
 
 def test_each_projection_has_its_bias() -> None:
-    attention = make("qwen2", "decoder").decoder.each[0].self_attention
+    attention: Any = make("qwen2", "decoder").decoder.each[0].self_attention
     parts = attention.query, attention.key, attention.value, attention.output
     assert [part.bias is not None for part in parts] == [True, True, True, False]
 

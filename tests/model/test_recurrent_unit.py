@@ -60,6 +60,7 @@ def test_the_unit_is_as_published() -> None:
     for text in x.split(lengths.tolist()):
         cell = torch.zeros(16)
         for token in text:
+            assert unit.forget.bias is not None
             kept = torch.sigmoid(unit.forget.weight @ token + unit.forget.bias)
             cell = kept * cell + (1 - kept) * (unit.candidate.weight @ token)
             wanted.append(cell.clamp_min(0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import DataError, UsageError, unknown
 from ..messages import message
@@ -26,6 +27,7 @@ from .split import by_input, by_source, division_of
 from .table import DataTable, Names
 
 Reader = Callable[[list[str], DataTable, Sequence[str], Notify | None], list[Example]]
+Item = TypeVar("Item")
 # Field that is learnt from -> reader of files(names, data table, needs, report). First match wins.
 READERS: dict[str, Reader] = {
     "references": references.read,
@@ -302,7 +304,7 @@ def _files(data: DataTable, names: str | Sequence[str], report: Notify | None) -
     return read(files_of(names, data), data.source, target, report)  # type: ignore[arg-type]
 
 
-def evenly_spaced(examples: list[Example], count: int | None) -> list[Example]:
+def evenly_spaced(examples: list[Item], count: int | None) -> list[Item]:
     """Choose `count` examples spaced evenly over all, so that every language has its share."""
     if count is None or count >= len(examples):
         return examples

@@ -35,7 +35,7 @@ def shared_beginning(rows: Sequence[Sequence[int]]) -> int:
 
     It is 0 where they are too few to matter.
     """
-    first, last = min(rows), max(rows)
+    first, last = min(map(list, rows)), max(map(list, rows))
     room = min(len(row) for row in rows) - 1
     same = next((n for n in range(room) if first[n] != last[n]), room)
     return same if same >= SHARED_TOKENS else 0
