@@ -18,7 +18,7 @@ from ..model.typed import split, to_floats, to_ints
 from .drafts import Drafted
 from .hypothesis import Hypothesis, SearchStep
 from .policies.choose import Ends, log_norms
-from .policies.sampling_policy import Stop
+from .policies.joining import Stop
 from .settings import DecodingSettings
 from .speculative import Speculation
 from .steps import Decoding

@@ -309,12 +309,11 @@ def _write(
 
 def _ending(group: SamplingPolicy, row: int, start: int, several: list[int]) -> tuple[int, bool]:
     """Return how many of these tokens are kept, and whether the last of them ends the answer."""
-    before = to_ints(group.tokens[row, :start]) if group.stop is not None else []
+    stop = group.stops[int(group.source[row])]
+    before = to_ints(group.tokens[row, :start]) if stop is not None else []
     for size, token in enumerate(several, 1):
         if token in group.ends:
             return size, True
-        if group.stop is not None and group.stop(
-            int(group.source[row]), [*before, *several[:size]]
-        ):
+        if stop is not None and stop([*before, *several[:size]]):
             return size, True
     return len(several), False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Required, TypedDict, cast
+from typing import Required, TypedDict, Unpack, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from .compiled import compile_step
 from .hypothesis import Hypothesis, SearchStep
 from .policies.beam import BeamPolicy
 from .policies.choose import Ends, Exact, log_norms
-from .policies.sampling_policy import SamplingPolicy, Stop
+from .policies.joining import Stop
+from .policies.sampling_policy import SamplingPolicy
 from .prompts import read_ends, reads_ends
 from .settings import DecodingSettings
 
@@ -62,7 +63,7 @@ class Decoding:
             (end,) if isinstance(end, int) else tuple(end),
         )
         self.groups: list[Policy] = []
-        self.numbers: list[int] = []  # number of each group's first source
+        self.numbers: list[list[int]] = []  # the number of each group's sources
         self.state: DecoderState | None = None
         self.last: list[Tensor] = []  # the tokens of each group to feed next
         self.answers: dict[int, list[Hypothesis]] = {}
@@ -78,15 +79,7 @@ class Decoding:
         self,
         inputs: dict[str, Tensor],
         settings: DecodingSettings,
-        *,
-        max_lengths: Sequence[int] | None = None,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        stop: Stop | None = None,
-        indices: Sequence[int] | None = None,
-        on_event: Callable[[SearchStep], None] | None = None,
-        counted: bool = True,
-        before: Sequence[int] = (),
-        begins: Sequence[int] | None = None,
+        **options: Unpack[AdmitOptions],
     ) -> list[int]:
         """Admit sources and write their first token; the arguments are those of `search`.
 
@@ -96,34 +89,102 @@ class Decoding:
         settings.check()
         if settings.compile:
             compile_step(self.model, settings)
-        lengths = (
-            to_ints(inputs["source_lengths"])
-            if "source_lengths" in inputs
-            else [len(p) for p in prefixes or ()]
-        )
-        given = (
-            [list(prefix) for prefix in prefixes]
-            if prefixes is not None
-            else [list[int]() for _ in lengths]
-        )
-        numbers = list(range(self.admitted, self.admitted + len(lengths)))
-        self.admitted += len(lengths)
-        if not lengths:
+        sources = to_ints(inputs["source_lengths"]) if "source_lengths" in inputs else None
+        prefixes = _prefixes(sources, options)
+        if not prefixes:
+            return []
+        longest = self._longest(settings, sources, prefixes, options)
+        begins = options.get("begins") or [self.begin] * len(prefixes)
+        scored = options.get("counted", True) or options.get("on_event")
+        logits, state, scores, states = self._read(inputs, prefixes, begins, scored)
+        group = self._policy(settings, longest, prefixes, scores, options)
+        return self._start(group, self._numbered(len(prefixes)), logits, state, states)
+
+    @torch.inference_mode()
+    def enter(
+        self,
+        state: DecoderState,
+        settings: DecodingSettings,
+        source_lengths: list[int] | None = None,
+        **options: Unpack[AdmitOptions],
+    ) -> list[int]:
+        """Admit sources that have been read already, all but the last token of each prefix.
+
+        That token is read with the next step of all rows, or at once where a source has several
+        rows. All groups must have as many rows for a source. Prefixes are not scored.
+
+        Args:
+            state: With a row for each source.
+            settings: The policy and the limits.
+            source_lengths: Those of an encoder-decoder's sources.
+            options: Those of `admit`.
+
+        Returns:
+            A number for each source.
+        """
+        settings.check()
+        prefixes = _prefixes(source_lengths, options)
+        longest = self._longest(settings, source_lengths, prefixes, options)
+        begins = options.get("begins") or [self.begin] * len(prefixes)
+        device = state.lengths.device
+        pairs = zip(begins, prefixes, strict=True)
+        last = torch.tensor([[begin, *prefix][-1] for begin, prefix in pairs], device=device)
+        scores = torch.zeros(len(prefixes), max(map(len, prefixes)), device=device)
+        group = self._policy(settings, longest, prefixes, scores, options)
+        numbers = self._numbered(len(prefixes))
+        if group.width == 1 and settings.beams == 1:
+            self._join(group, numbers, state, last)
             return numbers
+        logits, state = self.model.step(last[:, None], state)
+        states: Tensor | None = getattr(state, "last", None)
+        return self._start(group, numbers, logits[:, 0], state, states)
+
+    def _longest(
+        self,
+        settings: DecodingSettings,
+        sources: list[int] | None,
+        prefixes: list[list[int]],
+        options: AdmitOptions,
+    ) -> np.ndarray:
+        """Return the most tokens of each answer (B,).
+
+        Raises UsageError for prefixes that hold an end, or leave nothing to write.
+        """
         # A prompt may hold ends: of earlier turns of a conversation.
-        if "source_lengths" in inputs and any(end in one for one in given for end in self.ends):
+        if sources is not None and any(end in one for one in prefixes for end in self.ends):
             raise UsageError("A forced prefix must not hold the end token.")
-        longest = _longest(self.model, settings, lengths, given, max_lengths)
-        begins = [self.begin] * len(lengths) if begins is None else begins
-        logits, state, scores, states = self._read(inputs, given, begins, counted or on_event)
-        names = np.arange(len(lengths)) if indices is None else np.asarray(indices)
-        uncounted = np.array([0 if counted else len(prefix) for prefix in given], dtype=np.int64)
+        lengths = [len(prefix) for prefix in prefixes] if sources is None else sources
+        return _longest(self.model, settings, lengths, prefixes, options.get("max_lengths"))
+
+    def _policy(
+        self,
+        settings: DecodingSettings,
+        longest: np.ndarray,
+        prefixes: list[list[int]],
+        scores: Tensor,
+        options: AdmitOptions,
+    ) -> Policy:
+        """Return what chooses the tokens of sources whose prefixes have these scores (B, P)."""
+        indices, counted = options.get("indices"), options.get("counted", True)
+        uncounted = [0 if counted else len(prefix) for prefix in prefixes]
         policy = BeamPolicy if settings.beams > 1 else SamplingPolicy
-        group = policy(
-            settings, self.ends, longest, given, scores, names, stop, on_event, uncounted, before
+        return policy(
+            settings,
+            self.ends,
+            longest,
+            prefixes,
+            scores,
+            np.arange(len(longest)) if indices is None else np.asarray(indices),
+            options.get("stop"),
+            options.get("on_event"),
+            np.array(uncounted, dtype=np.int64),
+            options.get("before", ()),
         )
-        self._start(group, numbers[0], logits, state, states)
-        return numbers
+
+    def _numbered(self, count: int) -> list[int]:
+        """Return numbers for new sources."""
+        self.admitted += count
+        return list(range(self.admitted - count, self.admitted))
 
     def _read(
         self,
@@ -151,12 +212,12 @@ class Decoding:
     def _start(
         self,
         group: Policy,
-        number: int,
+        numbers: list[int],
         logits: Tensor,
         state: DecoderState,
         states: Tensor | None,
-    ) -> None:
-        """Write the first token of a new group, whose first source has this number."""
+    ) -> list[int]:
+        """Write the first token of a new group, whose sources have these numbers."""
         settings = group.settings
         # Every draw has its own row from the start.
         if settings.temperature > 0 and max(settings.n_best, settings.samples) > 1:
@@ -167,13 +228,30 @@ class Decoding:
                 None if states is None else states[rows],
             )
         chosen, rows, over = group.choose(logits, self._exact(states, 0, logits.shape[0]))
-        self.collect(group, number, over)
+        self.collect(group, numbers, over)
         if group.count:
-            state = state if rows is None else state.select(rows)
-            self.state = state if self.state is None else self.state.join(state)
+            self._join(group, numbers, state if rows is None else state.select(rows), chosen)
+        return numbers
+
+    def _join(self, group: Policy, numbers: list[int], state: DecoderState, last: Tensor) -> None:
+        """Go on with the rows of a new group too, as part of a group that is like it."""
+        self.state = state if self.state is None else self.state.join(state)
+        place = next((i for i, one in enumerate(self.groups) if one.is_like(group)), None)
+        if place is None:
             self.groups.append(group)
-            self.numbers.append(number)
-            self.last.append(chosen)
+            self.numbers.append(numbers)
+            self.last.append(last)
+            return
+        own = self.groups[place]
+        if place < len(self.groups) - 1:  # its rows stand together
+            before = sum(one.count for one in self.groups[: place + 1])
+            order = torch.arange(self.live, device=last.device)
+            new = torch.arange(self.live, self.live + group.count, device=last.device)
+            self.state = self.state.select(torch.cat((order[:before], new, order[before:])))
+        assert type(own) is type(group), "like policies are of one class"
+        self.numbers[place] = [self.numbers[place][i] for i in own.prune()] + numbers
+        own.join(group)  # type: ignore[arg-type]
+        self.last[place] = torch.cat((self.last[place], last))
 
     @torch.inference_mode()
     def step(self) -> list[int]:
@@ -215,18 +293,25 @@ class Decoding:
         for place, group in enumerate(self.groups):
             count, rows = (
                 group.count,
-                group.drop([source - self.numbers[place] for source in sources]),
+                group.drop([i for i, one in enumerate(self.numbers[place]) if one in sources]),
             )
             kept.append((start, count, rows))
             self.last[place] = self.last[place] if rows is None else self.last[place][rows]
             start += count
         self.select(kept)
 
-    def collect(self, group: Policy, first: int, over: list[int]) -> list[int]:
+    def collect(self, group: Policy, numbers: list[int], over: list[int]) -> list[int]:
         """Keep the answers of a group's sources `over`; return their numbers."""
         for source in over:
-            self.answers[first + source] = group.answer(source)
-        return [first + source for source in over]
+            self.answers[numbers[source]] = group.answer(source)
+        return [numbers[source] for source in over]
+
+    def settled(self, number: int) -> list[int]:
+        """Return the beginning of a live source's answer that can no longer change."""
+        for group, numbers in zip(self.groups, self.numbers, strict=True):
+            if number in numbers:
+                return group.settled(numbers.index(number))
+        raise AssertionError("the source is being decoded")
 
     def select(self, kept: list[Kept]) -> None:
         """Go on with the rows that are kept in each group."""
@@ -247,6 +332,14 @@ class Decoding:
                 [self.numbers[i] for i in going],
             )
             self.last = [self.last[i] for i in going]
+
+
+def _prefixes(sources: list[int] | None, options: AdmitOptions) -> list[list[int]]:
+    """Return the prefix of each source, which may be empty."""
+    given = options.get("prefixes")
+    if given is None:
+        return [[] for _ in sources or ()]
+    return [list(prefix) for prefix in given]
 
 
 def read(

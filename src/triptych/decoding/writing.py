@@ -32,7 +32,7 @@ from .steps import AdmitArguments
 from .text import answer_reader, cut_at, is_bare, last_line, reader, stopper, trimmed
 
 if TYPE_CHECKING:
-    from .policies.sampling_policy import Stop
+    from .policies.joining import Stop
 
 # Added to a prompt's index for each token, so that draws after rereading are independent.
 REPREFILL_SEED_STRIDE = 7919
@@ -102,7 +102,7 @@ def _answers(
         **begun(requests),
     )
     return [
-        [_answered(one, max(0, len(request.prompt) - 1), request, tokenizer) for one in several]
+        [answered(one, max(0, len(request.prompt) - 1), request, tokenizer) for one in several]
         for request, several in zip(requests, answers, strict=True)
     ]
 
@@ -137,7 +137,7 @@ def begun(requests: Sequence[DecodingRequest]) -> Begun:
     }
 
 
-def _answered(
+def answered(
     one: Hypothesis, given: int, request: DecodingRequest, tokenizer: TokenDecoder
 ) -> DecodedText:
     """Return the answer that a hypothesis holds after the tokens that it had to begin with."""
@@ -287,7 +287,7 @@ def decoded(
     unread: int,
 ) -> DecodedText:
     """Return the answer that a hypothesis holds after its first `given` tokens."""
-    return _ended(
+    return ended(
         one.tokens[given:],
         one.token_log_probabilities[given:],
         one.finished,
@@ -298,7 +298,7 @@ def decoded(
     )
 
 
-def _ended(
+def ended(
     tokens: list[int],
     each: list[float],
     finished: bool,
@@ -343,7 +343,7 @@ def _longer(
         ((more, *_),) = _searched(model, given, tokenizer)
         prefix = len(given.prefixes[0])
         part = decoded(more, prefix, left, reads, None, 0)
-        one = _ended(
+        one = ended(
             one.tokens + part.tokens,
             one.token_log_probabilities + part.token_log_probabilities,
             part.finished,

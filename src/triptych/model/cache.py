@@ -210,6 +210,23 @@ class TransformerState:
             self.pool.used = used
         return replace(self, hidden=hidden, lengths=lengths, used=used, last=None)
 
+    def compact(self) -> TransformerState:
+        """Return a copy of the rows without the slots that their source does not see.
+
+        Rows that join and leave at any step leave slots behind. The newest slots of all sources
+        stand together, so that windows stay short.
+        """
+        sources = self.pool.keys[0].shape[0]
+        hidden = self.hidden[:, : self.used]
+        seen = (hidden == 0).view(sources, self.beams, self.used).any(1)  # (R, used)
+        used = int(seen.sum(1).max()) if self.used else 0
+        order = seen.int().sort(1, stable=True)[1][:, self.used - used :]  # the seen ones last
+        slots = whole_lanes(used + self.beams, hidden.dtype)
+        hidden = hidden.gather(1, order.repeat_interleave(self.beams, 0))
+        hidden = functional.pad(hidden, (0, slots - used), value=float("-inf"))
+        pool = self.pool.gather(order, seen, slots)
+        return replace(self, pool=pool, used=used, hidden=hidden, last=None)
+
     def extend(self, steps: int) -> Tensor:
         """Reserve consecutive slots for `steps` tokens in each row.
 

@@ -53,6 +53,33 @@ class KVPool:
         keys, values = self._placed(starts, 0, self.slots)
         return dataclasses.replace(self, keys=keys, values=values, first=starts)
 
+    def gather(self, order: Tensor, seen: Tensor, slots: int) -> KVPool:
+        """Return the slots `order` (R, U) of each source first, then room up to `slots`.
+
+        seen (R, C) tells which slots a source sees; those in the order come last in it.
+        """
+        used = order.shape[1]
+        first = tuple(
+            used - int(seen[:, start:].sum(1).max()) if used else 0 for start in self.first
+        )
+        keys, values = (
+            [
+                place(
+                    x.gather(
+                        2,
+                        (order[:, first[number] :] - self.first[number])
+                        .clamp_min(0)[:, None, :, None]
+                        .expand(-1, x.shape[1], -1, x.shape[3]),
+                    ),
+                    0,
+                    slots - first[number],
+                )
+                for x, number in zip(each, self.numbers, strict=True)
+            ]
+            for each in (self.keys, self.values)
+        )
+        return KVPool(keys, values, self.numbers, first, used)
+
     def join(self, other: KVPool, shifts: tuple[int, int], slots: int, used: int) -> KVPool:
         """Return the sources of both pools, the slots of each moved by its shift."""
         first = tuple(

@@ -18,7 +18,7 @@ from ...model.typed import from_numpy, to_float_rows, to_floats, to_int_rows, to
 from ..hypothesis import Hypothesis, SearchStep
 from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, repeats
-from .sampling_policy import Stop
+from .joining import Joinable, Stop, are_alike, cat_wide, stops_of
 
 NEVER = float("-inf")
 
@@ -42,7 +42,8 @@ class BeamPolicy:
         uncounted: np.ndarray,
         before: Sequence[int] = (),
     ) -> None:
-        self.settings, self.ends, self.stop, self.on_event = settings, ends, stop, on_event
+        self.settings, self.ends, self.on_event = settings, ends, on_event
+        self.stops = stops_of(stop, len(longest))
         device, count, most = prefix_scores.device, len(longest), int(longest.max(initial=1))
         self.longest = longest  # (all sources,)
         self.sources = np.arange(count)  # (R,) alive
@@ -138,11 +139,11 @@ class BeamPolicy:
         )
         self.totals, self.width, self.number = kept, wide, self.number + 1
         self.written += 1
-        if self.stop is not None:
+        if any(self.stops):
             self._apply_stop()
         over = full | self._is_over(wide)
         # Only here can all beams of a source have ended.
-        if self.stop is not None or tokens.shape[1] < (1 + len(self.ends)) * wide:
+        if any(self.stops) or tokens.shape[1] < (1 + len(self.ends)) * wide:
             over |= (self.totals == NEVER).all(1).cpu().numpy()
         ended = self.sources[over].tolist()
         return *self._shrink(rows, ~over), ended
@@ -203,12 +204,13 @@ class BeamPolicy:
             self._add(int(self.sources[source]), ids, [*scores[:length], last], total, ended)
 
     def _apply_stop(self) -> None:
-        assert self.stop is not None
         for place, source in enumerate(self.sources.tolist()):
-            length = int(self.written[place])
-            for beam in range(self.width) if length < self.longest[source] else ():
+            length, stop = int(self.written[place]), self.stops[source]
+            if stop is None or length >= self.longest[source]:
+                continue
+            for beam in range(self.width):
                 row, total = place * self.width + beam, float(self.totals[place, beam])
-                if total > NEVER and self.stop(source, ids := to_ints(self.tokens[row, :length])):
+                if total > NEVER and stop(ids := to_ints(self.tokens[row, :length])):
                     self._add(source, ids, to_floats(self.scores[row, :length]), total, True)
                     self.totals[place, beam] = NEVER
 
@@ -218,6 +220,31 @@ class BeamPolicy:
         score = total / (len(each) - int(self.uncounted[source])) ** self.settings.length_penalty
         self.found[source].append(Hypothesis(tokens, score, total, each, finished))
         self.number_found[source] += 1
+
+    def is_like(self, other: Joinable) -> bool:
+        """Tell whether the sources of the other policy can be joined to these."""
+        return are_alike(self, other)
+
+    def prune(self) -> list[int]:
+        """Forget sources that have no row left, and return those that are kept, in order."""
+        kept: list[int] = self.sources.tolist()
+        self.longest, self.uncounted = self.longest[kept], self.uncounted[kept]
+        self.number_found = self.number_found[kept]
+        self.found, self.stops = [self.found[i] for i in kept], [self.stops[i] for i in kept]
+        self.sources = np.arange(len(kept))
+        return kept
+
+    def join(self, other: BeamPolicy) -> None:
+        """Add the sources of another policy of like settings, past its first step, after these."""
+        assert self.width == other.width, "both have as many rows for a source"
+        self.sources = np.concatenate((self.sources, len(self.longest) + other.sources))
+        for name in ("longest", "written", "uncounted", "number_found"):
+            setattr(self, name, np.concatenate((getattr(self, name), getattr(other, name))))
+        self.tokens = cat_wide(self.tokens, other.tokens, self.ends[0])
+        self.scores = cat_wide(self.scores, other.scores, 0)
+        self.totals = torch.cat((self.totals, other.totals))
+        self.found, self.stops = self.found + other.found, self.stops + other.stops
+        self.early = self.early or other.early
 
     def settled(self, source: int) -> list[int]:
         """Return the beginning of a source's best answer that can no longer change.

@@ -16,12 +16,12 @@ from ..settings import DecodingSettings
 HEAD = 128
 
 
-def uniform(seed: int, rows: np.ndarray, step: int | np.ndarray) -> np.ndarray:
+def uniform(seed: int | np.ndarray, rows: np.ndarray, step: int | np.ndarray) -> np.ndarray:
     """Return (B,) float64 in [0, 1), a hash (SplitMix64, Steele et al. 2014) of the arguments."""
+    seeds = np.uint64(seed % 2**63) if isinstance(seed, int) else seed.astype(np.uint64)
     with np.errstate(over="ignore"):
-        x = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(
-            seed % 2**63
-        ) * np.uint64(0xD1B54A32D192ED03)
+        x = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x = x + seeds * np.uint64(0xD1B54A32D192ED03)
         x += (np.asarray(step).astype(np.uint64) + np.uint64(1)) * np.uint64(0x8CB92BA72F3D8DD7)
         for _ in range(2):
             x += np.uint64(0x9E3779B97F4A7C15)

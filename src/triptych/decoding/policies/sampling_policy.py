@@ -13,11 +13,12 @@ from ..hypothesis import Hypothesis, SearchStep
 from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, log_norms, repeat_less, repeats
 from .distribution import draw, uniform
+from .joining import Joinable, Stop, are_alike, cat_wide, stops_of
 
 RERANK_TOP_K = 3  # best tokens of a row whose rounded logits are computed again
-# (index of the source, tokens so far) -> True if this answer is complete
-Stop = Callable[[int, list[int]], bool]
 DEAD_SHARE = 0.1  # finished rows are removed once they are this share of all rows
+# what is held of each row, beside tokens and scores
+ROWS = ("longest", "names", "seeds", "written", "finished", "done", "uncounted", "least")
 
 
 class SamplingPolicy:
@@ -45,12 +46,14 @@ class SamplingPolicy:
         `uncounted` is, for each source, how many tokens of its prefix do not count in scores and
         lengths; `before` is that of `search`.
         """
-        self.settings, self.ends, self.stop, self.on_event = settings, ends, stop, on_event
+        self.settings, self.ends, self.on_event = settings, ends, on_event
+        self.stops = stops_of(stop, len(longest))
         samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
         self.width, device = samples, prefix_scores.device
         self.source = np.repeat(np.arange(len(longest)), samples)
         self.longest = longest[self.source]
         self.names = names[self.source] * 1_000_003 + np.tile(np.arange(samples), len(longest))
+        self.seeds = np.full(len(self.source), settings.seed % 2**63, dtype=np.uint64)
         count, most, given = len(self.source), int(longest.max(initial=1)), prefix_scores.shape[1]
         self.tokens = torch.full((count, most), ends[0], dtype=torch.int64, device=device)
         self.scores = torch.zeros(count, most, device=device)
@@ -114,7 +117,9 @@ class SamplingPolicy:
             )
             view.forbid_each(*again, len(self.ends))
         if settings.temperature > 0:
-            chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
+            chosen = draw(
+                logits, settings, uniform(self.seeds[self.alive], self.names[self.alive], places)
+            )
             values = logits.gather(1, chosen[:, None])[:, 0].float()
         else:
             if exact is not None:
@@ -139,12 +144,11 @@ class SamplingPolicy:
     def _close(self, chosen: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
         ended, going = is_end(chosen, self.ends).cpu().numpy(), ~self.done[self.alive]
         self.written[self.alive[going]] += 1
-        if self.stop is not None:
+        if any(self.stops):
             for place in np.flatnonzero(going & ~ended):
                 row = int(self.alive[place])
-                ended[place] = self.stop(
-                    int(self.source[row]), to_ints(self.tokens[row, : self.written[row]])
-                )
+                if stop := self.stops[int(self.source[row])]:
+                    ended[place] = stop(to_ints(self.tokens[row, : self.written[row]]))
         if self.on_event is not None:
             self._report(chosen, ended, going)
         self.number += 1
@@ -170,6 +174,37 @@ class SamplingPolicy:
         going = ~self.done[self.alive]
         many = going.sum() > (1 - DEAD_SHARE) * len(going)
         return None if many else np.flatnonzero(going)
+
+    def is_like(self, other: Joinable) -> bool:
+        """Tell whether the sources of the other policy can be joined to these."""
+        return are_alike(self, other)
+
+    def prune(self) -> list[int]:
+        """Forget sources that have no row left, and return those that are kept, in order."""
+        held = ~self.done
+        held[self.alive] = True
+        kept = held.reshape(-1, self.width).any(1)
+        if not kept.all():
+            rows = np.repeat(kept, self.width)
+            at = from_numpy(np.flatnonzero(rows)).to(self.tokens.device)
+            self.alive = (np.cumsum(rows) - 1)[self.alive]
+            for name in ROWS:
+                setattr(self, name, getattr(self, name)[rows])
+            self.tokens, self.scores = self.tokens[at], self.scores[at]
+            self.stops = [one for one, is_kept in zip(self.stops, kept, strict=True) if is_kept]
+            self.source = np.repeat(np.arange(kept.sum()), self.width)
+        return np.flatnonzero(kept).tolist()
+
+    def join(self, other: SamplingPolicy) -> None:
+        """Add the sources of another policy of like settings after those of this one."""
+        own = len(self.source)
+        self.alive = np.concatenate((self.alive, own + other.alive))
+        self.source = np.concatenate((self.source, own // self.width + other.source))
+        for name in ROWS:
+            setattr(self, name, np.concatenate((getattr(self, name), getattr(other, name))))
+        self.tokens = cat_wide(self.tokens, other.tokens, self.ends[0])
+        self.scores = cat_wide(self.scores, other.scores, 0)
+        self.stops, self.early = self.stops + other.stops, self.early or other.early
 
     def settled(self, source: int) -> list[int]:
         """Return the tokens of a source's first draw, which no longer change."""
