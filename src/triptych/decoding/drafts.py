@@ -20,7 +20,7 @@ from ..model.interface import AnyModel, DecoderState
 from ..model.typed import from_numpy, split, to_ints
 from .policies.distribution import distribution, invert, uniform
 from .settings import DecodingSettings
-from .steps import positions, read
+from .reading import positions, read
 
 LONGEST, SHORTEST = 8, 2  # tokens of an n-gram that is looked up
 # offsets of a position, so that its three draws are independent

@@ -1,8 +1,9 @@
-"""Score given answers after given prompts with a decoder-only model, many at once, packed."""
+"""Score given answers or whole texts with a decoder-only model, many at once, packed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from ..model.cache import TransformerState
 from ..model.interface import AnyNetwork
 from ..model.transformer import Transformer
-from ..model.typed import split, to_floats, to_ints
+from ..model.typed import split, to_float_rows, to_floats, to_int_rows, to_ints
 from .generate import FORCED_ROWS
 from .policies.choose import log_norms
 from .prompts import begin_rows, read_rows, shared_beginning
@@ -124,3 +125,55 @@ def _of_tokens(model: AnyNetwork, states: Tensor, wanted: Tensor) -> Tensor:
         logits = model.project(part)  # (K, V)
         each.append(logits.gather(1, tokens[:, None])[:, 0].float() - log_norms(logits))
     return torch.cat(each)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """Hold what a model expected of each token of a text but the first.
+
+    Args:
+        log_probabilities: Nats of each token.
+        top: The most probable tokens at each place with their nats, best first.
+    """
+
+    log_probabilities: list[float]
+    top: list[list[tuple[int, float]]]
+
+
+@torch.inference_mode()
+def token_scores(
+    model: AnyNetwork, texts: Sequence[Sequence[int]], top: int = 0
+) -> list[TokenScores]:
+    """Return the log-probabilities of the tokens of texts, each after those before it.
+
+    The best of the `top` tokens has the very value of the text's token where it is the same token.
+
+    Args:
+        model: A decoder-only model.
+        texts: Ids, begin first; one of a single token has nothing to score.
+        top: How many of the most probable tokens are wanted at each place.
+    """
+    device = next(model.parameters()).device
+    lengths = [len(text) - 1 for text in texts]
+    kept = [text for text, length in zip(texts, lengths, strict=True) if length > 0]
+    each: list[float] = []
+    best: list[list[tuple[int, float]]] = []
+    if kept:
+        packed = torch.tensor([token for text in kept for token in text[:-1]], device=device)
+        wanted = torch.tensor([token for text in kept for token in text[1:]], device=device)
+        sizes = torch.tensor([len(text) - 1 for text in kept], device=device)
+        states = model(target=packed, target_lengths=sizes)  # (N, D)
+        parts = zip(split(states, FORCED_ROWS), split(wanted, FORCED_ROWS), strict=True)
+        for part, tokens in parts:
+            logits = model.project(part).float()  # (K, V)
+            norms = log_norms(logits)
+            each += to_floats(logits.gather(1, tokens[:, None])[:, 0] - norms)
+            values, ids = logits.topk(min(top, logits.shape[1]), -1)
+            pairs = zip(to_int_rows(ids), to_float_rows(values - norms[:, None]), strict=True)
+            best += [list(zip(row, nats, strict=True)) for row, nats in pairs]
+    found: list[TokenScores] = []
+    for length in lengths:
+        size = max(0, length)
+        found.append(TokenScores(each[:size], best[:size]))
+        each, best = each[size:], best[size:]
+    return found

@@ -23,8 +23,9 @@ from .hypothesis import Hypothesis
 from .policies.choose import Ends, LogitsView, log_norms, repeat_less
 from .policies.distribution import distribution, invert, uniform
 from .policies.sampling_policy import RERANK_TOP_K, SamplingPolicy
+from .reading import positions
 from .settings import DecodingSettings
-from .steps import AdmitOptions, Decoding, Policy, positions
+from .steps import AdmitOptions, Decoding, Policy
 
 
 class Speculation:

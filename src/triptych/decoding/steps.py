@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Required, TypedDict, Unpack, cast
+from typing import NamedTuple, Required, TypedDict, Unpack, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from ..model.cache import Memory
 from ..model.interface import AnyModel, DecoderState, ExactModel
 from ..model.transformer import Transformer
 from ..model.typed import to_ints
 from .compiled import compile_step
 from .hypothesis import Hypothesis, SearchStep
 from .policies.beam import BeamPolicy
-from .policies.choose import Ends, Exact, log_norms
+from .policies.choose import Ends, Exact
 from .policies.joining import Stop
 from .policies.sampling_policy import SamplingPolicy
 from .prompts import read_ends, reads_ends
+from .reading import longest_answers, read
 from .settings import DecodingSettings
 
 Policy = SamplingPolicy | BeamPolicy
@@ -47,6 +47,14 @@ class AdmitArguments(AdmitOptions):
 
     inputs: Required[dict[str, Tensor]]
     settings: Required[DecodingSettings]
+
+
+class Entering(NamedTuple):
+    """Describe one source to admit: its settings, its options, and the length of its source."""
+
+    settings: DecodingSettings
+    options: AdmitOptions
+    source_length: int | None = None
 
 
 class Decoding:
@@ -101,13 +109,7 @@ class Decoding:
         return self._start(group, self._numbered(len(prefixes)), logits, state, states)
 
     @torch.inference_mode()
-    def enter(
-        self,
-        state: DecoderState,
-        settings: DecodingSettings,
-        source_lengths: list[int] | None = None,
-        **options: Unpack[AdmitOptions],
-    ) -> list[int]:
+    def enter(self, state: DecoderState, sources: Sequence[Entering]) -> list[int]:
         """Admit sources that have been read already, all but the last token of each prefix.
 
         That token is read with the next step of all rows, or at once where a source has several
@@ -115,29 +117,40 @@ class Decoding:
 
         Args:
             state: With a row for each source.
-            settings: The policy and the limits.
-            source_lengths: Those of an encoder-decoder's sources.
-            options: Those of `admit`.
+            sources: In any mixture of settings.
 
         Returns:
             A number for each source.
         """
-        settings.check()
-        prefixes = _prefixes(source_lengths, options)
-        longest = self._longest(settings, source_lengths, prefixes, options)
-        begins = options.get("begins") or [self.begin] * len(prefixes)
-        device = state.lengths.device
-        pairs = zip(begins, prefixes, strict=True)
-        last = torch.tensor([[begin, *prefix][-1] for begin, prefix in pairs], device=device)
-        scores = torch.zeros(len(prefixes), max(map(len, prefixes)), device=device)
-        group = self._policy(settings, longest, prefixes, scores, options)
-        numbers = self._numbered(len(prefixes))
-        if group.width == 1 and settings.beams == 1:
-            self._join(group, numbers, state, last)
-            return numbers
-        logits, state = self.model.step(last[:, None], state)
-        states: Tensor | None = getattr(state, "last", None)
-        return self._start(group, numbers, logits[:, 0], state, states)
+        alike: list[tuple[Policy, list[int]]] = []  # with the places of its sources
+        last: list[int] = []
+        for place, (settings, options, length) in enumerate(sources):
+            settings.check()
+            ((prefix,), lengths) = _prefixes([0], options), None if length is None else [length]
+            longest = self._longest(settings, lengths, [prefix], options)
+            last.append([*(options.get("begins") or [self.begin]), *prefix][-1])
+            scores = torch.zeros(1, len(prefix), device=state.lengths.device)
+            group = self._policy(settings, longest, [prefix], scores, options)
+            for own, places in alike:
+                if own.is_like(group):
+                    own.join(group)  # type: ignore[arg-type]
+                    places.append(place)
+                    break
+            else:
+                alike.append((group, [place]))
+        numbers = self._numbered(len(sources))
+        for group, places in alike:
+            rows = torch.tensor(places, device=state.lengths.device)
+            part = state if len(alike) == 1 else state.select(rows)
+            fed = torch.tensor(last, device=rows.device)[rows]
+            own_numbers = [numbers[place] for place in places]
+            if group.width == 1 and group.settings.beams == 1:
+                self._join(group, own_numbers, part, fed)
+            else:
+                logits, part = self.model.step(fed[:, None], part)
+                states: Tensor | None = getattr(part, "last", None)
+                self._start(group, own_numbers, logits[:, 0], part, states)
+        return numbers
 
     def _longest(
         self,
@@ -154,7 +167,7 @@ class Decoding:
         if sources is not None and any(end in one for one in prefixes for end in self.ends):
             raise UsageError("A forced prefix must not hold the end token.")
         lengths = [len(prefix) for prefix in prefixes] if sources is None else sources
-        return _longest(self.model, settings, lengths, prefixes, options.get("max_lengths"))
+        return longest_answers(self.model, settings, lengths, prefixes, options.get("max_lengths"))
 
     def _policy(
         self,
@@ -340,80 +353,3 @@ def _prefixes(sources: list[int] | None, options: AdmitOptions) -> list[list[int
     if given is None:
         return [[] for _ in sources or ()]
     return [list(prefix) for prefix in given]
-
-
-def read(
-    model: AnyModel,
-    memory: Memory | None,
-    prefixes: Sequence[Sequence[int]],
-    begin: int | Sequence[int],
-) -> tuple[Tensor, DecoderState, Tensor]:
-    """Read begin and the prefixes in one pass.
-
-    Args:
-        model: What decodes.
-        memory: The encoder's output, with one row for each prefix; None for a decoder-only model.
-        prefixes: Tokens after begin.
-        begin: The first token, one for all or one for each.
-
-    Returns:
-        The logits (B, V) of the next token, the state, and the prefixes' log-probabilities (B, P).
-    """
-    count, width = len(prefixes), max(len(prefix) for prefix in prefixes)
-    device = next(model.parameters()).device if memory is None else memory.lengths.device
-    tokens = torch.zeros(count, width + 1, dtype=torch.int64)
-    tokens[:] = torch.tensor([begin] * count if isinstance(begin, int) else begin)[:, None]
-    for row, prefix in enumerate(prefixes):
-        tokens[row, 1 : len(prefix) + 1] = torch.tensor(prefix, dtype=torch.int64)
-    lengths = torch.tensor([len(prefix) for prefix in prefixes])
-    tokens, lengths = tokens.to(device), lengths.to(device)
-    state = model.start(memory, count if memory is None else torch.arange(count, device=device))
-    logits, state = model.step(tokens, state)  # (B, P + 1, V)
-    if width == 0:
-        return logits[:, 0], state, torch.zeros(count, 0, device=device)
-    norms = log_norms(logits.flatten(0, 1)).view(count, width + 1)
-    scores = logits[:, :-1].gather(2, tokens[:, 1:, None])[:, :, 0].float() - norms[:, :-1]
-    scores = scores.masked_fill(torch.arange(width, device=device) >= lengths[:, None], 0.0)
-    if bool((lengths < width).any()):
-        state = state.truncate(lengths + 1)
-    return logits[torch.arange(count, device=device), lengths], state, scores
-
-
-def positions(model: AnyModel) -> int | None:
-    """Return how many positions a model's decoder has; None: unlimited."""
-    config = getattr(model, "config", None)  # a user's own model may have none
-    return None if config is None else config.context("target")
-
-
-def _longest(
-    model: AnyModel,
-    settings: DecodingSettings,
-    lengths: list[int],
-    prefixes: list[list[int]],
-    max_lengths: Sequence[int] | None,
-) -> np.ndarray:
-    """Return the most tokens of each answer (B,).
-
-    There is at least one token after a prefix, and never more than the model has positions.
-    """
-    wanted = (
-        [settings.longest(length) for length in lengths]
-        if max_lengths is None
-        else list(max_lengths)
-    )
-    wanted = [
-        max(
-            most,
-            settings.min_length if max_lengths is None and settings.max_length is None else 1,
-            len(prefix) + 1,
-        )
-        for most, prefix in zip(wanted, prefixes, strict=True)
-    ]
-    room = positions(model)
-    too_long = max((len(prefix) + 1 for prefix in prefixes), default=0)
-    if room is not None and too_long > room:
-        raise UsageError(
-            f"A forced prefix of {too_long - 1} tokens leaves nothing to write: this model has "
-            f"{room} positions."
-        )
-    return np.array(wanted if room is None else [min(most, room) for most in wanted])
