@@ -79,7 +79,8 @@ def translator(recurrent: bool = False, **decoding: Any) -> Predictor:
         config = RecurrentConfig(
             embedding_width=16, width=16, attention_width=16, readout_width=16, vocabulary_size=size
         )
-    return predictor_of("translation", {}, config, **decoding)
+    labels = {"languages": {"sources": ["en"], "targets": ["de"]}}
+    return predictor_of("translation", {}, config, labels, **decoding)
 
 
 def classifier() -> Predictor:

@@ -220,7 +220,7 @@ class TransformerState:
         hidden = self.hidden[:, : self.used]
         seen = (hidden == 0).view(sources, self.beams, self.used).any(1)  # (R, used)
         used = int(seen.sum(1).max()) if self.used else 0
-        order = seen.int().sort(1, stable=True)[1][:, self.used - used :]  # the seen ones last
+        order = seen.int().sort(dim=1, stable=True)[1][:, self.used - used :]  # the seen ones last
         slots = whole_lanes(used + self.beams, hidden.dtype)
         hidden = hidden.gather(1, order.repeat_interleave(self.beams, 0))
         hidden = functional.pad(hidden, (0, slots - used), value=float("-inf"))

@@ -307,27 +307,29 @@ class Writer:
         decoding = batch.decoding
         if not decoding.live:
             return False
-        began = time.perf_counter()
-        state = decoding.state
-        if isinstance(state, TransformerState) and state.used > batch.room:
-            with torch.inference_mode():
-                decoding.state = state = state.compact()
-            batch.room = 2 * state.used + SLACK
-        rows = decoding.live
+        began, rows = time.perf_counter(), decoding.live
         try:
+            self._compact(batch)
             decoding.step()
+            self._close(batch)
+            self._send_pieces(batch)
         except Exception as error:
-            lost = list(batch.members.values())
             self.batches = {key: one for key, one in self.batches.items() if one is not batch}
-            self._fail(lost, error)
+            self._fail(list(batch.members.values()), error)
             raise
         self.counters.steps += 1
         self.counters.tokens_written += len(batch.members)
         self.counters.rows.add(rows)
-        self._close(batch)
-        self._send_pieces(batch)
         self.counters.step.add(time.perf_counter() - began)
         return True
+
+    @torch.inference_mode()
+    def _compact(self, batch: Batch) -> None:
+        """Remove the slots of rows that have left, once they are about half of all."""
+        state = batch.decoding.state
+        if isinstance(state, TransformerState) and state.used > batch.room:
+            batch.decoding.state = state = state.compact()
+            batch.room = 2 * state.used + SLACK
 
     def _send_pieces(self, batch: Batch) -> None:
         """Send what the last step made certain to the clients that want it."""
