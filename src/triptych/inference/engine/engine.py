@@ -39,6 +39,7 @@ class Reading:
     ticket: Ticket
     encoded: Sequence[Encoded]
     settings: DecodingSettings
+    predictor: Predictor  # whose task and head read it
     found: dict[int, Any] = field(default_factory=dict)
     begun: int = 0  # windows that are computed or done
 
@@ -120,12 +121,23 @@ class Engine:
         return self.submit(request, **options)
 
     def read(
-        self, encoded: Sequence[Encoded], settings: DecodingSettings, **options: Any
+        self,
+        encoded: Sequence[Encoded],
+        settings: DecodingSettings,
+        predictor: Predictor | None = None,
+        **options: Any,
     ) -> Ticket:
-        """Compute the raw results of the windows of an input, in order."""
-        assert self.predictor.task.answer is not None, "a task that writes has requests"
-        ticket = Ticket()
-        return self.submit(Reading(ticket, encoded, settings), **options)
+        """Compute the raw results of the windows of an input, in order.
+
+        Args:
+            encoded: The windows.
+            settings: What the task may read of them.
+            predictor: The same model with another task and head, like the embedder of an encoder.
+            options: Those of `submit`.
+        """
+        predictor = predictor or self.predictor
+        assert predictor.task.answer is not None, "a task that writes has requests"
+        return self.submit(Reading(Ticket(), encoded, settings, predictor), **options)
 
     def score(self, ids: Sequence[int], top: int = 0, **options: Any) -> Ticket:
         """Score the tokens of a text, begin first; the result is a TokenScores.
@@ -335,10 +347,10 @@ class Engine:
         """Compute a batch of the windows that wait, those of the first input first."""
         if not self._reading:
             return False
-        settings, tokens = self._reading[0].settings, 0
+        first, tokens = self._reading[0], 0
         taken: list[tuple[Reading, int]] = []
         for one in self._reading:
-            if one.settings != settings:
+            if one.predictor is not first.predictor or one.settings != first.settings:
                 continue
             while one.begun < len(one.encoded):
                 tokens += one.encoded[one.begun].length
@@ -350,7 +362,7 @@ class Engine:
                 break
         self.counters.tokens_read += sum(one.encoded[i].length for one, i in taken)
         self._blamed = None
-        self._read_together(taken, settings)
+        self._read_together(taken)
         for one in {id(one): one for one, _ in taken}.values():
             if one.ticket.is_over:
                 self._reading.remove(one)
@@ -363,11 +375,9 @@ class Engine:
         return True
 
     @torch.inference_mode()
-    def _read_together(
-        self, taken: Sequence[tuple[Reading, int]], settings: DecodingSettings
-    ) -> None:
+    def _read_together(self, taken: Sequence[tuple[Reading, int]]) -> None:
         """Compute windows in one batch; if that fails, each alone, so that one fails alone."""
-        predictor = self.predictor
+        predictor, settings = taken[0][0].predictor, taken[0][0].settings
         assert predictor.task.answer is not None, "a task that writes has requests"
         try:
             encoded = [replace(one.encoded[place], index=0) for one, place in taken]
@@ -382,7 +392,7 @@ class Engine:
                 return
             for one in taken:
                 if not one[0].ticket.is_over:
-                    self._read_together([one], settings)
+                    self._read_together([one])
             return
         for (one, place), raw in zip(taken, found, strict=True):
             one.found[place] = raw

@@ -105,7 +105,9 @@ class Writer:
                 self.held -= one.cost if pending is self.reading else 0
             found += gone
         for batch in self.batches.values():
-            gone = [(one, why) for one in batch.members.values() if (why := one.ticket.refusal(now))]
+            gone = [
+                (one, why) for one in batch.members.values() if (why := one.ticket.refusal(now))
+            ]
             if gone:
                 batch.decoding.drop([one.number for one, _ in gone])
                 self._leave(batch, [one for one, _ in gone])
@@ -218,7 +220,9 @@ class Writer:
             tokens[row, : len(own)] = torch.tensor(own, dtype=torch.int64)
         ends = state.lengths + torch.tensor([len(own) for own in several], device=device)
         tokens = tokens.to(device)
-        state = self.model.step(tokens, state)[1] if self.reads is None else self.reads(tokens, state)
+        state = (
+            self.model.step(tokens, state)[1] if self.reads is None else self.reads(tokens, state)
+        )
         if min(map(len, several)) < width:
             state = state.truncate(ends)
         return state
@@ -244,7 +248,9 @@ class Writer:
         if all(one.state is None for one in several):
             state: Any = self.model.start(None, len(several))
         else:
-            each = [self.model.start(None, 1) if one.state is None else one.state for one in several]
+            each = [
+                self.model.start(None, 1) if one.state is None else one.state for one in several
+            ]
             state = each[0]
             for other in each[1:]:
                 state = state.join(other)

@@ -1,0 +1,121 @@
+"""Build the HTTP application: the routes of all dialects behind one guard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..errors import TriptychError
+from . import openai, operations
+from .guard import Guard, log
+from .problems import ErrorBody, Problem, plain_body, problem_of
+from .security import Security
+from .served import Served
+
+ABOUT = (
+    "Runs of Triptych for clients of other services. Which paths a run answers depends on its task."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Describe what the clients of one service speak.
+
+    Args:
+        build: Returns its routes, given the runs.
+        paths: The beginnings of its paths; the longest that fits a path decides.
+        error: The body of its errors.
+    """
+
+    build: Callable[[Served], APIRouter]
+    paths: Sequence[str]
+    error: ErrorBody = plain_body
+
+
+# A dialect is one file: `build(served)`, and the error body that its clients read.
+DIALECTS: tuple[Dialect, ...] = (
+    Dialect(openai.build, ("/v1",)),
+    Dialect(operations.build, ("/health", "/ready", "/metrics", "/version")),
+)
+
+
+def build_app(
+    served: Served,
+    security: Security | None = None,
+    on_close: Callable[[], object] = lambda: None,
+    log_texts: bool = False,
+) -> Guard:
+    """Return the ASGI application.
+
+    Args:
+        served: The runs, whose engines are working.
+        security: Who may ask.
+        on_close: Called when the server has stopped to listen.
+        log_texts: Log the beginning of what clients send.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        on_close()
+
+    # The pages of FastAPI load scripts from elsewhere; the description itself stays.
+    app = FastAPI(
+        title="Triptych", description=ABOUT, version=__version__, docs_url=None, redoc_url=None,
+        lifespan=lifespan, separate_input_output_schemas=False,
+    )  # fmt: skip
+    for dialect in DIALECTS:
+        app.include_router(dialect.build(served))
+    for kind in (TriptychError, Exception):
+        app.add_exception_handler(kind, _failed)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    return Guard(app, security or Security(), error_body, log_texts)
+
+
+def error_body(path: str) -> ErrorBody:
+    """Return the error body of the dialect that a path belongs to."""
+    fitting = [
+        (len(start), dialect.error)
+        for dialect in DIALECTS
+        for start in dialect.paths
+        if path == start or path.startswith(f"{start}/")
+    ]
+    return max(fitting, key=lambda one: one[0])[1] if fitting else plain_body
+
+
+def respond(request: Request, problem: Problem) -> JSONResponse:
+    """Return a problem in the words of its path's dialect."""
+    body: Any = error_body(request.url.path)(problem)
+    return JSONResponse(body, problem.status, dict(problem.headers))
+
+
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, TriptychError):
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return respond(request, problem_of(error))
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Say of a body that does not fit which field is wrong, in one sentence."""
+    assert isinstance(error, RequestValidationError), "registered for it"
+    first = error.errors()[0]
+    place = [str(one) for one in first["loc"] if one != "body"]
+    names = ".".join(one for one in place if one.isidentifier() or one.isdigit()) or "body"
+    text = f"{names}: {first['msg']}."
+    return respond(request, Problem(400, text, param=names))
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException), "registered for it"
+    kind = "not_found_error" if error.status_code == 404 else "invalid_request_error"
+    headers = dict(error.headers or {})
+    return respond(request, Problem(error.status_code, f"{error.detail}.", kind, None, headers))

@@ -1,0 +1,374 @@
+"""Speak OpenAI's dialect: models, completions, chat completions and embeddings.
+
+Completions score given tokens too (`echo` with `logprobs`), which is what lm-eval asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from ..data.batches.encoded import Encoded
+from ..decoding.requests import DecodingRequest
+from ..decoding.settings import DecodingSettings
+from .openai_fields import Chat, Completion, Embedding, Writing, several
+from .openai_shapes import (
+    DONE,
+    Answer,
+    Envelope,
+    chat_logprobs,
+    event,
+    finish,
+    token_logprobs,
+    usage,
+    written_ids,
+)
+from .problems import ApiError, plain_body, problem_of
+from .served import Served, ServedRun
+
+SSE = {"X-Accel-Buffering": "no"}  # a proxy must not hold pieces back
+
+
+def build(served: Served) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/v1", tags=["openai"])
+
+    @router.get("/models")
+    async def models() -> dict[str, Any]:
+        """List the runs that are served."""
+        return {"object": "list", "data": [_model(one) for one in served]}
+
+    @router.get("/models/{name:path}")
+    async def model(name: str) -> dict[str, Any]:
+        """Describe one run."""
+        return _model(served.get(name))
+
+    @router.post("/completions", response_model=None)
+    async def completions(body: Completion) -> Response:
+        """Continue prompts, answer texts with an encoder-decoder, or score given tokens."""
+        run = served.get(body.model)
+        _refuse_unwritten(run)
+        return await complete(run, body)
+
+    @router.post("/chat/completions", response_model=None)
+    async def chat(body: Chat) -> Response:
+        """Answer a conversation; a run that answers texts answers the last message of the user."""
+        run = served.get(body.model)
+        _refuse_unwritten(run)
+        return await converse(run, body)
+
+    @router.post("/embeddings", response_model=None)
+    async def embeddings(body: Embedding) -> Response:
+        """Turn texts into vectors of length 1."""
+        return await embed(served.get(body.model), body)
+
+    return router
+
+
+def _model(run: ServedRun) -> dict[str, Any]:
+    return {
+        "id": run.name,
+        "object": "model",
+        "created": run.created,
+        "owned_by": "triptych",
+        "task": run.spec.name,
+    }
+
+
+def _refuse_unwritten(run: ServedRun) -> None:
+    """Raise ApiError for a run that does not write."""
+    if not run.writes:
+        raise ApiError(
+            "'{name}' is a run for {task}, which writes no text.", name=run.name, task=run.spec.name
+        ).at(400, "model")
+
+
+# Completions --------------------------------------------------------------------------------------
+
+
+async def complete(run: ServedRun, body: Completion) -> Response:
+    """Answer /v1/completions."""
+    prompts = several(body.prompt)
+    settings = body.settings(run, max(1, body.max_tokens) if body.max_tokens is not None else None)
+    scored = body.logprobs is not None
+    is_decoder = run.spec.architecture == "decoder"
+    if not is_decoder and (body.echo or scored or body.suffix is not None):
+        raise ApiError(
+            "echo, logprobs and suffix are for a run that continues a prompt; '{name}' answers "
+            "texts.",
+            name=run.name,
+        ).at(400, "echo")
+    if body.best_of not in (None, body.n or 1):
+        raise ApiError("best_of is not supported. Leave it out.").at(400, "best_of")
+    asked = await asyncio.gather(
+        *(_asked(run, one, body.suffix, settings, body) for one in prompts)
+    )
+    answers = [
+        replace(one, request=replace(one.request, index=number))
+        for one in asked
+        for number in range(body.n or 1)
+    ]
+    envelope = Envelope("text_completion", run.name, "cmpl")
+    read = [one.prompt[one.hidden :] for one in asked]
+    if body.stream:
+        if scored or body.max_tokens == 0:
+            raise ApiError("Streams have no logprobs, and need max_tokens. Leave out stream.").at(
+                400, "stream"
+            )
+        return _streamed(run, body, envelope, answers, read, _completion_part)
+    if body.max_tokens != 0:
+        found = await asyncio.gather(*(run.write(one.request) for one in answers))
+        for one, (best, *_) in zip(answers, found, strict=True):
+            one.decoded = best
+    if scored:
+        await _score(run, answers)
+    target = run.predictor.tokenizers.target
+    choices = [
+        {
+            "index": number,
+            "text": one.echo + ("" if one.decoded is None else one.decoded.text),
+            "finish_reason": one.finish_reason,
+            "logprobs": token_logprobs(one, target) if scored else None,
+        }
+        for number, one in enumerate(answers)
+    ]
+    return JSONResponse(envelope.of(choices, usage=usage(read, answers)))
+
+
+async def _asked(
+    run: ServedRun,
+    given: str | list[int],
+    suffix: str | None,
+    settings: DecodingSettings,
+    body: Completion,
+) -> Answer:
+    """Return what is to be decoded for one prompt."""
+    predictor, tokenizer = run.predictor, run.predictor.tokenizers.target
+    if run.spec.architecture != "decoder":
+        text = given if isinstance(given, str) else predictor.tokenizers.source.decode(given)
+        request = await run.request(predictor.example(text, "The prompt"), settings)
+        source = [] if request.source is None else request.source.tolist()
+        return Answer(request, prompt=source)
+    if suffix is not None:
+        text = given if isinstance(given, str) else tokenizer.decode(given)
+        example = predictor.example({"text": text, "suffix": suffix}, "The prompt")
+        request = await run.request(example, settings)
+        hidden = 0
+    else:
+        start = tokenizer.prompt("")
+        if isinstance(given, str):
+            ids = tokenizer.prompt(given)
+            hidden = len(start) if ids[: len(start)] == start else 0
+        else:
+            _refuse_ids(given, tokenizer.vocabulary_size)
+            hidden = 0 if given[: len(start)] == start else len(start)
+            ids = [*start[:hidden], *given]
+        if not ids:
+            raise ApiError("The prompt is empty.").at(400, "prompt")
+        assert predictor.task.request is not None, "the run writes"
+        one = Encoded({"target": np.array(ids, dtype=np.int64)})
+        request = replace(predictor.task.request(one, settings, predictor.tokenizers), strip=False)
+    prompt = list(request.prompt)
+    echo = ""
+    if body.echo:
+        echo = given if isinstance(given, str) else tokenizer.decode(prompt[hidden:])
+    return Answer(
+        request, hidden, echo, top=body.logprobs or 0, echoes=bool(body.echo), prompt=prompt
+    )
+
+
+def _refuse_ids(given: Sequence[int], size: int) -> None:
+    """Raise ApiError for a token that the model does not have."""
+    wrong = next((one for one in given if one >= size), None)
+    if wrong is not None:
+        raise ApiError(
+            "The prompt holds the token {wrong}; this model's tokens are 0 to {last}.",
+            wrong=wrong,
+            last=size - 1,
+        ).at(400, "prompt")
+
+
+async def _score(run: ServedRun, answers: Sequence[Answer]) -> None:
+    """Score the tokens of answers, and of their prompts."""
+    end_id = run.predictor.tokenizers.target.end_id
+    ids = [[*one.prompt, *written_ids(one.decoded, end_id)] for one in answers]
+    found = await asyncio.gather(
+        *(run.score(own, one.top) for own, one in zip(ids, answers, strict=True))
+    )
+    for one, scores in zip(answers, found, strict=True):
+        one.scores = scores
+
+
+# Chat ---------------------------------------------------------------------------------------------
+
+
+async def converse(run: ServedRun, body: Chat) -> Response:
+    """Answer /v1/chat/completions."""
+    if body.response_format is not None and body.response_format.type != "text":
+        raise ApiError("Only response_format text is supported.").at(400, "response_format")
+    most = body.max_completion_tokens or body.max_tokens
+    settings = body.settings(run, most)
+    given = _conversation(run, body)
+    request = await run.request(run.predictor.example(given, "The request"), settings)
+    is_decoder = request.source is None
+    prompt = list(request.prompt if request.source is None else request.source.tolist())
+    answers = [
+        Answer(replace(request, index=number), prompt=prompt, top=body.top_logprobs or 0)
+        for number in range(body.n or 1)
+    ]
+    if body.top_logprobs and not is_decoder:
+        raise ApiError(
+            "top_logprobs is for a run that continues a prompt; '{name}' answers texts.",
+            name=run.name,
+        ).at(400, "top_logprobs")
+    envelope = Envelope("chat.completion", run.name, "chatcmpl")
+    if body.stream:
+        if body.logprobs:
+            raise ApiError("Streams have no logprobs. Leave out stream.").at(400, "stream")
+        envelope.values["object"] = "chat.completion.chunk"
+        return _streamed(run, body, envelope, answers, [prompt], _chat_part)
+    found = await asyncio.gather(*(run.write(one.request) for one in answers))
+    for one, (best, *_) in zip(answers, found, strict=True):
+        one.decoded = best
+    if body.logprobs and body.top_logprobs:
+        await _score(run, answers)
+    target = run.predictor.tokenizers.target
+    choices = [
+        {
+            "index": number,
+            "message": {"role": "assistant", "content": _said(one), "refusal": None},
+            "finish_reason": one.finish_reason,
+            "logprobs": chat_logprobs(one, target) if body.logprobs else None,
+        }
+        for number, one in enumerate(answers)
+    ]
+    return JSONResponse(envelope.of(choices, usage=usage([prompt], answers)))
+
+
+def _conversation(run: ServedRun, body: Chat) -> Any:
+    """Return the messages for a run that chats, the user's last text for one that answers texts.
+
+    Raises ApiError for a run that has no form for a conversation.
+    """
+    if run.predictor.task.input == "messages":
+        tools = {} if not body.tools else {"tools": body.tools}
+        return {"messages": body.messages, **tools}
+    if run.spec.architecture == "decoder":
+        raise ApiError(
+            "'{name}' is a run for {task}, which has no form for a conversation. Use "
+            "/v1/completions.",
+            name=run.name,
+            task=run.spec.name,
+        ).at(400, "model")
+    from ..data.formats.messages import messages_of
+
+    messages = messages_of(body.messages, "The request")
+    texts = [one["content"] for one in messages if one["role"] == "user"]
+    if not texts:
+        raise ApiError("The conversation has no message of the user.").at(400, "messages")
+    return texts[-1]
+
+
+def _said(one: Answer) -> str:
+    """Return the text of a chat's answer, as the task reads it: without space around it."""
+    assert one.decoded is not None, "a chat has an answer"
+    return one.decoded.text.strip() if one.request.strip else one.decoded.text
+
+
+# Streams ------------------------------------------------------------------------------------------
+
+
+def _completion_part(number: int, text: str | None, reason: str | None) -> dict[str, Any]:
+    return {"index": number, "text": text or "", "finish_reason": reason, "logprobs": None}
+
+
+def _chat_part(number: int, text: str | None, reason: str | None) -> dict[str, Any]:
+    delta = {} if text is None else {"content": text}
+    return {"index": number, "delta": delta, "finish_reason": reason, "logprobs": None}
+
+
+def _streamed(
+    run: ServedRun,
+    body: Writing,
+    envelope: Envelope,
+    answers: Sequence[Answer],
+    read: Sequence[Sequence[int]],
+    part: Callable[[int, str | None, str | None], dict[str, Any]],
+) -> Response:
+    """Return the answers as server-sent events, each piece as soon as it is certain."""
+    requests: list[DecodingRequest] = [one.request for one in answers]
+    pieces = run.written(requests)
+    wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    more: dict[str, Any] = {"usage": None} if wants_usage else {}
+
+    async def events() -> AsyncIterator[bytes]:
+        for number, one in enumerate(answers):
+            if part is _chat_part:
+                role = {"role": "assistant", "content": ""}
+                yield envelope.part([{**part(number, None, None), "delta": role}], **more)
+            elif one.echo:
+                yield envelope.part([part(number, one.echo, None)], **more)
+        try:
+            async for number, item in pieces:
+                if isinstance(item, str):
+                    yield envelope.part([part(number, item, None)], **more)
+                else:
+                    answers[number].decoded = best = item[0]
+                    yield envelope.part([part(number, None, finish(best))], **more)
+        except Exception as error:
+            yield event(plain_body(problem_of(error)))
+            return
+        if wants_usage:
+            yield envelope.part([], usage=usage(read, answers))
+        yield DONE
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers=SSE)
+
+
+# Embeddings ---------------------------------------------------------------------------------------
+
+
+async def embed(run: ServedRun, body: Embedding) -> Response:
+    """Answer /v1/embeddings."""
+    embedder = run.embedder
+    width = embedder.model.config.encoder.width
+    if body.dimensions not in (None, width):
+        raise ApiError(
+            "dimensions is {given}; the vectors of '{name}' have {width} numbers.",
+            given=body.dimensions,
+            name=run.name,
+            width=width,
+        ).at(400, "dimensions")
+    decode = embedder.tokenizers.source.decode
+    texts = [one if isinstance(one, str) else decode(one) for one in several(body.input)]
+    found = await asyncio.gather(*map(run.embed, texts))
+    count = sum(tokens for _, tokens in found)
+    is_packed = body.encoding_format == "base64"
+    data = [
+        {
+            "object": "embedding",
+            "index": number,
+            "embedding": _packed(vector) if is_packed else vector,
+        }
+        for number, (vector, _) in enumerate(found)
+    ]
+    return JSONResponse(
+        {
+            "object": "list",
+            "data": data,
+            "model": run.name,
+            "usage": {"prompt_tokens": count, "total_tokens": count},
+        }
+    )
+
+
+def _packed(vector: list[float]) -> str:
+    """Return a vector as base64 of float32, little-endian."""
+    return base64.b64encode(np.array(vector, dtype="<f4").tobytes()).decode()

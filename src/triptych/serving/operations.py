@@ -1,0 +1,118 @@
+"""Answer those who run the server: /health, /ready, /metrics, /version."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from .. import __version__
+from ..inference.engine.counters import Histogram
+from .served import Served, ServedRun
+
+HEALTH_SECONDS = 10.0  # within which a step must be computed
+COUNTS = {  # name -> (attribute of Counters, what it counts)
+    "requests": ("submitted", "Requests that were accepted."),
+    "requests_done": ("done", "Requests that got a result."),
+    "requests_refused": ("refused", "Requests for which the queue had no room."),
+    "requests_late": ("late", "Requests whose deadline passed."),
+    "requests_cancelled": ("cancelled", "Requests that were taken back."),
+    "requests_failed": ("failed", "Requests that an error ended."),
+    "tokens_read": ("tokens_read", "Input tokens that the model read."),
+    "tokens_reused": ("tokens_reused", "Prompt tokens whose states were known already."),
+    "tokens_written": ("tokens_written", "Tokens of answers."),
+    "decoding_steps": ("steps", "Decoding steps."),
+}
+HISTOGRAMS = {
+    "first_token_seconds": ("first", "Seconds to the first token or the result."),
+    "request_seconds": ("whole", "Seconds to the result."),
+    "step_seconds": ("step", "Seconds of a decoding step."),
+    "step_rows": ("rows", "Rows of a decoding step."),
+}
+
+
+def build(served: Served) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["operations"])
+    registry = CollectorRegistry()
+    registry.register(_Collector(served))
+
+    @router.get("/health")
+    async def health() -> JSONResponse:
+        """Compute one real step with every run; 503 if one of them fails."""
+        found = dict(zip(served.runs, await asyncio.gather(*map(_state, served)), strict=True))
+        is_well = all(state == "ok" for state in found.values())
+        status = "ok" if is_well else "failed"
+        return JSONResponse({"status": status, "models": found}, 200 if is_well else 503)
+
+    @router.get("/ready")
+    async def ready() -> JSONResponse:
+        """Tell whether requests are taken: 503 while the server shuts down, or has failed."""
+        is_ready = all(one.engine.death is None and not one.engine.is_closing for one in served)
+        return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        """Return all counts in the format of Prometheus."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/version")
+    async def version() -> dict[str, str]:
+        """Return the version of triptych."""
+        return {"version": __version__}
+
+    return router
+
+
+async def _state(run: ServedRun) -> str:
+    """Return "ok" where a step was computed in time."""
+    engine = run.engine
+    try:
+        await asyncio.wait_for(run.call(engine.check, urgent=True), HEALTH_SECONDS)
+    except TimeoutError:
+        return "no step within 10 seconds"
+    except Exception as error:
+        return f"failed: {type(error.__cause__ or error).__name__}"
+    return "ok"
+
+
+class _Collector:
+    """Read the counters of all engines when the metrics are asked for."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    def collect(self) -> Iterator[Any]:
+        """Yield every metric with a value for each run."""
+        for name, (attribute, text) in COUNTS.items():
+            counter = CounterMetricFamily(f"triptych_{name}", text, labels=["model"])
+            for run in self._served:
+                counter.add_metric([run.name], getattr(run.engine.counters, attribute))
+            yield counter
+        for name, text in (("waiting", "Requests that wait."), ("live", "Answers in progress.")):
+            gauge = GaugeMetricFamily(f"triptych_{name}", text, labels=["model"])
+            for run in self._served:
+                gauge.add_metric([run.name], getattr(run.engine, name))
+            yield gauge
+        for name, (attribute, text) in HISTOGRAMS.items():
+            family = HistogramMetricFamily(f"triptych_{name}", text, labels=["model"])
+            for run in self._served:
+                held: Histogram = getattr(run.engine.counters, attribute)
+                family.add_metric([run.name], _buckets(held), held.total)
+            yield family
+
+
+def _buckets(held: Histogram) -> list[tuple[str, float]]:
+    """Return how many values are at most each bound, as Prometheus has them."""
+    total, found = 0, list[tuple[str, float]]()
+    bounds = (*map(str, held.bounds), "+Inf")
+    for bound, count in zip(bounds, held.counts, strict=True):
+        total += count
+        found.append((bound, total))
+    return found

@@ -1,0 +1,94 @@
+"""Turn errors into HTTP: the status, what is wrong, and the body that a dialect's clients read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import TriptychError, UsageError
+from ..inference.engine.tickets import Busy, Cancelled, EngineError, Late
+
+
+class ApiError(TriptychError):
+    """Report an HTTP request that cannot be answered, with a status other than that of its class.
+
+    `status` and `param`, the field that is wrong, are attributes, so that the text stays a message.
+    """
+
+    status = 400
+    param: str | None = None
+
+    def at(self, status: int, param: str | None = None) -> ApiError:
+        """Return this error with its status, and with the field that is wrong."""
+        self.status, self.param = status, param
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Describe an error to a dialect.
+
+    Args:
+        status: Of the answer.
+        text: A sentence.
+        kind: A name for programs, as the clients of OpenAI know them.
+        param: The field that is wrong.
+        headers: Of the answer.
+    """
+
+    status: int
+    text: str
+    kind: str = "invalid_request_error"
+    param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+ErrorBody = Callable[[Problem], Any]
+KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+    499: "request_cancelled",
+    500: "server_error",
+    503: "server_error",
+}
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Return what a client is told of an error; of one of our own bugs only that there is one."""
+    headers: dict[str, str] = {}
+    param = None
+    if isinstance(error, ApiError):
+        status, param = error.status, error.param
+    elif isinstance(error, Busy):
+        status, headers = 429, {"Retry-After": str(error.retry_after)}
+    elif isinstance(error, Cancelled):
+        status = 499  # the client has left, so nobody reads this
+    elif isinstance(error, EngineError):
+        status, headers = 503, {"Retry-After": "1" if isinstance(error, Late) else "5"}
+    elif isinstance(error, TriptychError):
+        status = 400
+    else:
+        return Problem(503, "The server could not answer this request.", "server_error")
+    text = without_flags(str(error)) if isinstance(error, UsageError) else str(error)
+    return Problem(status, text, KINDS.get(status, "invalid_request_error"), param, headers)
+
+
+def without_flags(text: str) -> str:
+    """Return a sentence of the command line for a client, which has no options to give."""
+    return text.replace("choose one with --to", "choose a target")
+
+
+def plain_body(problem: Problem) -> dict[str, Any]:
+    """Return the body of OpenAI's errors, which is also that of unknown paths."""
+    return {
+        "error": {
+            "message": problem.text,
+            "type": problem.kind,
+            "param": problem.param,
+            "code": problem.status,
+        }
+    }
