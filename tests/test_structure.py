@@ -32,6 +32,7 @@ BELOW: dict[str, set[str]] = {
     "training": {"model", "data", "runs", "tasks"},
     "inspection": {"metrics", "presets", "training"},
     "inference": {"inspection"},
+    "serving": {"inference"},
     "recipe": {"presets", "training"},
     "convert": {"interchange", "recipe"},
     "setup": {"convert", "inference"},

@@ -119,6 +119,12 @@ def _chat() -> Command:
     return chat
 
 
+def _serve() -> Command:
+    from .serve import serve
+
+    return serve
+
+
 def _inspect() -> Command:
     from .inspect import inspect
 
@@ -306,6 +312,14 @@ VERBS: dict[str, Verb] = {
         (
             "triptych chat runs/mine",
             'triptych chat runs/mine --system "Answer briefly." < turns.txt',
+        ),
+    ),
+    "serve": Verb(
+        _serve,
+        message("Serve runs over HTTP, with the interface of OpenAI."),
+        (
+            "triptych serve runs/mine",
+            "triptych serve chat=runs/one runs/other --port 8080",
         ),
     ),
     "inspect": Verb(

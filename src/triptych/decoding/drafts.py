@@ -19,8 +19,8 @@ from torch import Tensor
 from ..model.interface import AnyModel, DecoderState
 from ..model.typed import from_numpy, split, to_ints
 from .policies.distribution import distribution, invert, uniform
-from .settings import DecodingSettings
 from .reading import positions, read
+from .settings import DecodingSettings
 
 LONGEST, SHORTEST = 8, 2  # tokens of an n-gram that is looked up
 # offsets of a position, so that its three draws are independent

@@ -69,12 +69,13 @@ def token_logprobs(answer: Answer, tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the `logprobs` of a completion, of the prompt too where it is repeated."""
     assert answer.scores is not None, "scores were computed"
     ids = [*answer.prompt, *written_ids(answer.decoded, tokenizer.end_id)]
-    first = answer.hidden if answer.echoes else len(answer.prompt)
-    shown = ids[first:]
-    nats: list[float | None] = list(answer.scores.log_probabilities[max(0, first - 1) :])
-    best: list[Any] = [_by_text(one, tokenizer) for one in answer.scores.top[max(0, first - 1) :]]
-    if answer.echoes:  # nothing is known of the first token, or it is not told
-        nats, best = ([None, *part[min(1, answer.hidden) :]] for part in (nats, best))
+    first = answer.hidden if answer.echoes else len(answer.prompt) - 1
+    known = answer.scores.log_probabilities[first:]  # of the tokens after the first one
+    named = [_by_text(one, tokenizer) for one in answer.scores.top[first:]]
+    # Of the first token of a text nothing is told.
+    nats: list[float | None] = [None, *known] if answer.echoes else [*known]
+    best: list[Any] = [None, *named] if answer.echoes else named
+    shown = ids[first:] if answer.echoes else ids[first + 1 :]
     texts = [token_text(tokenizer, one) for one in shown]
     place, offsets = 0, list[int]()
     for one in texts:

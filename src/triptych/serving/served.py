@@ -36,7 +36,7 @@ class Outbox:
     """Carry events from the engines' thread to the event loop, many at a time."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._pending: deque[tuple[asyncio.Queue[Any], Any]] = deque()
 
     def post(self, queue: asyncio.Queue[Any], item: Any) -> None:
@@ -44,7 +44,7 @@ class Outbox:
         self._pending.append((queue, item))
         if len(self._pending) == 1:
             try:
-                self._loop.call_soon_threadsafe(self._flush)
+                self.loop.call_soon_threadsafe(self._flush)
             except RuntimeError:  # the loop is closed: nobody waits
                 self._pending.clear()
 
@@ -185,7 +185,7 @@ class ServedRun:
     def _submit(
         self, submit: Callable[..., Ticket], queue: asyncio.Queue[Any], place: int, **options: Any
     ) -> Ticket:
-        if self._outbox is None:
+        if self._outbox is None or self._outbox.loop is not asyncio.get_running_loop():
             self._outbox = Outbox()
         post = self._outbox.post
         ticket = submit(listener=lambda event: post(queue, (place, event)), **options)

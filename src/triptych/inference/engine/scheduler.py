@@ -51,7 +51,9 @@ class Scheduler:
             time.sleep(0.01)
         self._is_ending = True
         self._asked.set()
-        if self._thread.ident is not None:
+        if self._thread.ident is None:  # it was never started
+            self._end()
+        else:
             self._thread.join()
 
     def _run(self) -> None:
@@ -64,8 +66,11 @@ class Scheduler:
                 if not any(worked):
                     self._asked.wait(IDLE_SECONDS)
         finally:
-            for engine in self.engines:
-                engine.end(Stopped("The server is shutting down."))
+            self._end()
+
+    def _end(self) -> None:
+        for engine in self.engines:
+            engine.end(Stopped("The server is shutting down."))
 
 
 def _turned(engine: Engine) -> bool:

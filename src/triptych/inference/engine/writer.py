@@ -380,7 +380,7 @@ def finish(ticket: Ticket, result: Any, counters: Counters) -> None:
 
 
 def failure(error: Exception) -> Exception:
-    """Return the error that a client gets where a step failed; a user's own error stays as it is."""
+    """Return the error that a client gets where a step failed; a user's own error stays."""
     from ...errors import TriptychError
 
     if isinstance(error, TriptychError):

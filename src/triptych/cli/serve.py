@@ -1,0 +1,156 @@
+"""Run `triptych serve`: runs over HTTP, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from ..errors import RunError, UsageError
+from ..messages import message
+from .console import talk
+from .predict import Precision
+
+if TYPE_CHECKING:
+    from ..inference.engine.engine import Engine
+    from ..inference.engine.limits import EngineLimits
+
+KEY_VARIABLE = "TRIPTYCH_API_KEY"
+DRAIN_SECONDS = 20.0  # that answers in progress are given when the server ends
+
+
+def serve(
+    run: str,
+    /,
+    *more: str,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    api_key: str | None = None,
+    no_key: bool = False,
+    metrics_key: str | None = None,
+    allow_host: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    allow_origin: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    queue: int = 256,
+    deadline: float = 300.0,
+    log_format: Literal["text", "json"] = "text",
+    log_texts: bool = False,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    precision: Precision = "float32",
+) -> int:
+    """Serve one or several runs to programs that use OpenAI's interface.
+
+    A run is asked for by the name of its folder, or by NAME in NAME=FOLDER. Only this machine can
+    reach the server unless --host says otherwise.
+
+    Parameters
+    ----------
+    run
+        Folder of a trained run, or NAME=FOLDER.
+    more
+        Other runs.
+    host
+        Address to listen on. Any other than 127.0.0.1 needs a key.
+    port
+        Port to listen on; 0 takes a free one.
+    api_key
+        Key that clients must send (Authorization: Bearer KEY). Without it, TRIPTYCH_API_KEY of the
+        environment.
+    no_key
+        Let other machines use the server without a key.
+    metrics_key
+        Another key, for /metrics alone.
+    allow_host
+        Another name by which the server may be called. Can be given several times.
+    allow_origin
+        Origin of a web page elsewhere that may use the server (https://example.org). Can be given
+        several times.
+    queue
+        Number of requests that may wait; one more is refused with status 429.
+    deadline
+        Seconds after which a request is given up.
+    log_format
+        Format of the lines on stderr, one for each request.
+    log_texts
+        Log the beginning of what clients send, too.
+    device
+        Where to compute; auto takes an accelerator where there is one.
+    precision
+        Number format of the computation; auto uses bfloat16 where that is faster.
+    """
+    for name, value, least in (("--queue", queue, 1), ("--deadline", deadline, 0.1)):
+        if not value >= least:
+            raise UsageError(
+                "{name} is {value}; it must be {least} or more.",
+                name=name,
+                value=value,
+                least=least,
+            )
+    if not 0 <= port <= 65_535:
+        raise UsageError("--port is {port}; it must be from 0 to 65535.", port=port)
+    try:
+        from ..serving.security import Security
+        from ..serving.server import Listening
+    except ImportError as error:
+        raise UsageError(
+            "`triptych serve` needs more packages ({name} is missing): pip install "
+            "'triptych[serve]'",
+            name=error.name or "fastapi",
+        ) from None
+    security = Security(
+        host=host,
+        api_key=api_key or os.environ.get(KEY_VARIABLE) or None,
+        metrics_key=metrics_key,
+        allow_hosts=allow_host,
+        allow_origins=allow_origin,
+        no_key=no_key,
+    )
+    from ..inference.engine.limits import EngineLimits
+
+    limits = EngineLimits(queue=queue, deadline=deadline)
+    listening = Listening(host, port)  # before minutes are spent on loading
+    engines = {
+        name: _engine(folder, device, precision, limits)
+        for name, folder in named((run, *more)).items()
+    }
+    talk(message("Listening on {address}. Ctrl-C ends.", address=listening.address))
+    listening.serve(engines, security, log_format == "json", log_texts, DRAIN_SECONDS)
+    return 0
+
+
+def named(runs: tuple[str, ...]) -> dict[str, str]:
+    """Return the folder of each run by its name. Raises UsageError for a name given twice."""
+    found: dict[str, str] = {}
+    for one in runs:
+        name, given, folder = one.partition("=")
+        if not given or Path(one).exists():
+            name, folder = Path(one).resolve().name, one
+        if not name or not folder:
+            raise UsageError("{one} names no run; write a folder or NAME=FOLDER.", one=one)
+        if name in found:
+            raise UsageError(
+                "Two runs are called '{name}'. Give one of them another name: NAME=FOLDER.",
+                name=name,
+            )
+        found[name] = folder
+    return found
+
+
+def _engine(
+    folder: str, device: Literal["auto", "cpu", "cuda"], precision: Precision, limits: EngineLimits
+) -> Engine:
+    """Load a run, and compute one step with it. Raises RunError where that fails."""
+    from ..inference.engine.engine import Engine
+    from ..inference.loading import load
+    from ..runs.allocator import keep_freed_pages
+
+    keep_freed_pages()
+    engine = Engine(load(folder, precision, device=device), limits)
+    try:
+        engine.check()
+    except (RuntimeError, ValueError) as error:
+        raise RunError(
+            "{folder} was loaded, but cannot compute: {error}", folder=folder, error=error
+        ) from None
+    return engine

@@ -1,0 +1,103 @@
+"""Listen on an address and serve engines until the process is told to end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import sys
+import time
+from collections.abc import Mapping
+
+import uvicorn
+
+from ..errors import UsageError
+from ..inference.engine.engine import Engine
+from ..inference.engine.scheduler import Scheduler
+from .app import build_app
+from .guard import log
+from .security import Security
+from .served import Served
+
+IDLE_SECONDS = 30  # after which a connection without a request is closed
+BACKLOG = 2048  # connections that may wait to be accepted
+
+
+class Listening:
+    """Hold an address that is listened on; nothing is answered before `serve`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Take the address. Raises UsageError where it is not free."""
+        kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.socket(kind, socket.SOCK_STREAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self.socket.bind((host, port))
+        except OSError as error:
+            self.socket.close()
+            raise UsageError(
+                "{host}:{port} cannot be listened on: {reason}. Give another --port.",
+                host=host,
+                port=port,
+                reason=error.strerror or str(error),
+            ) from None
+        self.host, self.port = host, int(self.socket.getsockname()[1])
+
+    @property
+    def address(self) -> str:
+        """Return the address as a URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def serve(
+        self,
+        engines: Mapping[str, Engine],
+        security: Security,
+        log_json: bool = False,
+        log_texts: bool = False,
+        drain_seconds: float = 20.0,
+    ) -> None:
+        """Serve until SIGINT or SIGTERM, then let answers in progress end for a while."""
+        set_logging(log_json)
+        scheduler = Scheduler(list(engines.values())).start()
+        app = build_app(Served(engines), security, log_texts=log_texts)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            lifespan="on",
+            backlog=BACKLOG,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=max(1, int(drain_seconds)),
+        )
+        try:
+            uvicorn.Server(config).run(sockets=[self.socket])
+        finally:
+            scheduler.close()
+            self.socket.close()
+
+
+def set_logging(as_json: bool) -> None:
+    """Log one line for each request on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+class JsonLines(logging.Formatter):
+    """Write a record as one line of JSON, with its time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        values: dict[str, object] = {"time": now, "level": record.levelname.lower()}
+        own = getattr(record, "values", None)
+        values |= own if isinstance(own, dict) else {"message": record.getMessage()}
+        if record.exc_info:
+            values["error"] = self.formatException(record.exc_info)
+        return json.dumps(values, ensure_ascii=False)

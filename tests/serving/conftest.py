@@ -1,0 +1,76 @@
+"""Runs of toy size behind the HTTP application, in this process."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "inference"))
+
+import uvicorn
+from starlette.testclient import TestClient
+from toy_runs import classifier, translator, writer
+
+from triptych.inference.engine.engine import Engine
+from triptych.inference.engine.limits import EngineLimits
+from triptych.inference.engine.scheduler import Scheduler
+from triptych.serving.app import build_app
+from triptych.serving.security import Security
+from triptych.serving.served import Served
+
+LIMITS = EngineLimits(deadline=60)
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[dict[str, Engine]]:
+    found = {
+        "lm": Engine(writer(), LIMITS),
+        "chat": Engine(writer("chat"), LIMITS),
+        "translator": Engine(translator(), LIMITS),
+        "classifier": Engine(classifier(), LIMITS),
+    }
+    scheduler = Scheduler(list(found.values()), threads=1).start()
+    yield found
+    scheduler.close()
+
+
+@pytest.fixture(scope="session")
+def served(engines: dict[str, Engine]) -> Served:
+    return Served(engines)
+
+
+@pytest.fixture()
+def client(engines: dict[str, Engine]) -> Iterator[TestClient]:
+    app: Any = build_app(Served(engines))
+    with TestClient(app, base_url="http://localhost") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def server(engines: dict[str, Engine]) -> Iterator[str]:
+    """A server on loopback, and its address."""
+    app = build_app(Served(engines), Security(api_key="secret"))
+    config = uvicorn.Config(app, port=0, log_config=None, lifespan="on")
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        assert thread.is_alive(), "the server could not start"
+        threading.Event().wait(0.01)
+    yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+    running.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def runs(served: Served) -> SimpleNamespace:
+    """The predictors, which answer alone what the server must answer."""
+    return SimpleNamespace(**{name: run.predictor for name, run in served.runs.items()})
