@@ -20,7 +20,7 @@ from .policies.choose import Ends, Exact
 from .policies.joining import Stop
 from .policies.sampling_policy import SamplingPolicy
 from .prompts import read_ends, reads_ends
-from .reading import longest_answers, read
+from .reading import longest_answers, positions, read
 from .settings import DecodingSettings
 
 Policy = SamplingPolicy | BeamPolicy
@@ -181,7 +181,7 @@ class Decoding:
         indices, counted = options.get("indices"), options.get("counted", True)
         uncounted = [0 if counted else len(prefix) for prefix in prefixes]
         policy = BeamPolicy if settings.beams > 1 else SamplingPolicy
-        return policy(
+        found = policy(
             settings,
             self.ends,
             longest,
@@ -193,6 +193,9 @@ class Decoding:
             np.array(uncounted, dtype=np.int64),
             options.get("before", ()),
         )
+        if isinstance(found, SamplingPolicy):
+            found.room = positions(self.model)
+        return found
 
     def _numbered(self, count: int) -> list[int]:
         """Return numbers for new sources."""

@@ -55,8 +55,9 @@ class SamplingPolicy:
         self.names = names[self.source] * 1_000_003 + np.tile(np.arange(samples), len(longest))
         self.seeds = np.full(len(self.source), settings.seed % 2**63, dtype=np.uint64)
         count, most, given = len(self.source), int(longest.max(initial=1)), prefix_scores.shape[1]
-        self.tokens = torch.full((count, most), ends[0], dtype=torch.int64, device=device)
-        self.scores = torch.zeros(count, most, device=device)
+        # One column more than is needed: a full row that is still computed writes there.
+        self.tokens = torch.full((count, most + 1), ends[0], dtype=torch.int64, device=device)
+        self.scores = torch.zeros(count, most + 1, device=device)
         self.scores[:, :given] = prefix_scores[from_numpy(self.source).to(device)]
         for row, source in enumerate(self.source.tolist() if given else ()):
             self.tokens[row, : len(prefixes[source])] = torch.tensor(
@@ -74,6 +75,8 @@ class SamplingPolicy:
         self.least = self.uncounted + settings.min_length  # tokens before the end is allowed
         self.early = bool((self.written < self.least).any())
         self.number = 0
+        self.room: int | None = None  # positions of the model, past which no row may be computed
+        self.lingered = 0  # steps for which finished rows have been computed on
 
     @property
     def first(self) -> Tensor:
@@ -153,7 +156,7 @@ class SamplingPolicy:
             self._report(chosen, ended, going)
         self.number += 1
         closing = going & (ended | (self.written[self.alive] >= self.longest[self.alive]))
-        if not closing.any():
+        if not closing.any() and not self.lingered:
             return chosen, None, []
         rows = self.alive[closing]
         self.finished[rows], self.done[rows] = ended[closing], True
@@ -173,6 +176,10 @@ class SamplingPolicy:
         """Return the places of `alive` to go on with, or None if too few rows have ended."""
         going = ~self.done[self.alive]
         many = going.sum() > (1 - DEAD_SHARE) * len(going)
+        if many and self.room is not None and not going.all():
+            longest = int(self.written[self.alive][~going].max())
+            many = longest + self.lingered < self.room
+        self.lingered = 0 if not many or going.all() else self.lingered + 1
         return None if many else np.flatnonzero(going)
 
     def is_like(self, other: Joinable) -> bool:
