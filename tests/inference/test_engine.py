@@ -94,7 +94,7 @@ def test_an_answer_is_the_same_alone_and_among_others(kind: str, prefixes: int) 
     predictor = MODELS[kind]()
     limits = EngineLimits(rows=24, read_tokens=16 if prefixes else 512, prefix_tokens=prefixes)
     engine, draw = Engine(predictor, limits), random.Random(4)
-    requests, tickets = requests_of(predictor, 35), []
+    requests, tickets = requests_of(predictor, 21), []
     for request in requests:
         tickets.append(engine.write(request))
         for _ in range(draw.choice((0, 1, 4))):
@@ -104,7 +104,7 @@ def test_an_answer_is_the_same_alone_and_among_others(kind: str, prefixes: int) 
     for request, ticket in zip(requests, tickets, strict=True):
         same(ticket.wait(0), alone(predictor, request))
     if kind in ("decoder", "learned") and prefixes:
-        assert engine.counters.tokens_reused > 100
+        assert engine.counters.tokens_reused > 50
     assert engine.writer is not None and engine.writer.held == 0 and engine.live == 0
 
 
@@ -147,7 +147,7 @@ def test_the_cache_stays_as_long_as_its_longest_row() -> None:
     """Rows that come and go for ever leave nothing behind."""
     predictor = writer()
     engine = Engine(predictor, EngineLimits(rows=4))
-    requests = requests_of(predictor, 60, [GREEDY, replace(GREEDY, max_length=5)])
+    requests = requests_of(predictor, 48, [GREEDY, replace(GREEDY, max_length=5)])
     tickets = [engine.write(one) for one in requests]
     used = 0
     for _ in range(2000):
@@ -159,7 +159,7 @@ def test_the_cache_stays_as_long_as_its_longest_row() -> None:
                 assert len(batch.decoding.numbers[0]) <= 8
         if all(one.is_over for one in tickets):
             break
-    assert engine.counters.steps > 150 and used < 64 * 2 + 100
+    assert engine.counters.steps > 100 and used < 64 * 2 + 100
 
 
 def test_encoders_read_batches_of_what_waits() -> None:

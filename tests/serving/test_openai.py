@@ -1,4 +1,4 @@
-"""OpenAI's dialect: what is answered is what the run answers alone, in the shapes that clients read."""
+"""OpenAI's dialect: what is answered is what the run answers alone, in the shapes clients read."""
 
 from __future__ import annotations
 

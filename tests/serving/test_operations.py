@@ -127,9 +127,7 @@ def test_headers_of_every_answer(client: TestClient) -> None:
     assert answer.status_code == 404 and answer.json()["error"]["type"] == "not_found_error"
 
 
-def test_a_body_too_large_is_refused(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_body_too_large_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "BODY_BYTES", 100)
     for content in (b"a" * 101, iter([b"a" * 60, b"a" * 60])):
         answer = client.post("/v1/completions", content=content)
@@ -161,5 +159,3 @@ def test_a_full_queue_is_429(engines: dict[str, Engine]) -> None:
 def test_the_description_names_every_path(client: TestClient) -> None:
     found = client.get("/openapi.json").json()
     assert {"/v1/completions", "/v1/chat/completions", "/health"} <= found["paths"].keys()
-
-

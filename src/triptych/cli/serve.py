@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 from ..errors import RunError, UsageError
 from ..messages import message
 from .console import talk
+from .language import help_text
 from .predict import Precision
 
 if TYPE_CHECKING:
@@ -21,21 +23,93 @@ KEY_VARIABLE = "TRIPTYCH_API_KEY"
 DRAIN_SECONDS = 20.0  # that answers in progress are given when the server ends
 
 
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Hold the flags that say who may ask."""
+
+    api_key: Annotated[
+        str | None,
+        Parameter(
+            help=help_text(
+                "Key that clients must send (Authorization: Bearer KEY). Without it, "
+                "TRIPTYCH_API_KEY of the environment."
+            )
+        ),
+    ] = None
+    no_key: Annotated[
+        bool,
+        Parameter(help=help_text("Let other machines use the server without a key."), negative=()),
+    ] = False
+    metrics_key: Annotated[
+        str | None, Parameter(help=help_text("Another key, for /metrics alone."))
+    ] = None
+    allow_host: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help=help_text(
+                "Another name by which the server may be called. Can be given several times."
+            ),
+            negative=(),
+        ),
+    ] = ()
+    allow_origin: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help=help_text(
+                "Origin of a web page elsewhere that may use the server (https://example.org). "
+                "Can be given several times."
+            ),
+            negative=(),
+        ),
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Hold the flags that say how requests are treated and logged."""
+
+    queue: Annotated[
+        int,
+        Parameter(
+            help=help_text("Number of requests that may wait; one more is refused with status 429.")
+        ),
+    ] = 256
+    deadline: Annotated[
+        float, Parameter(help=help_text("Seconds after which a request is given up."))
+    ] = 300.0
+    log_format: Annotated[
+        Literal["text", "json"],
+        Parameter(help=help_text("Format of the lines on stderr, one for each request.")),
+    ] = "text"
+    log_texts: Annotated[
+        bool,
+        Parameter(help=help_text("Log the beginning of what clients send, too."), negative=()),
+    ] = False
+
+    def limits(self) -> EngineLimits:
+        """Return the limits of an engine. Raises UsageError for a number that is too small."""
+        from ..inference.engine.limits import EngineLimits
+
+        least = (("--queue", self.queue, 1), ("--deadline", self.deadline, 0.1))
+        for name, value, smallest in least:
+            if not value >= smallest:
+                raise UsageError(
+                    "{name} is {value}; it must be {least} or more.",
+                    name=name,
+                    value=value,
+                    least=smallest,
+                )
+        return EngineLimits(queue=self.queue, deadline=self.deadline)
+
+
 def serve(
     run: str,
     /,
     *more: str,
     host: str = "127.0.0.1",
     port: int = 8000,
-    api_key: str | None = None,
-    no_key: bool = False,
-    metrics_key: str | None = None,
-    allow_host: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-    allow_origin: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-    queue: int = 256,
-    deadline: float = 300.0,
-    log_format: Literal["text", "json"] = "text",
-    log_texts: bool = False,
+    access: Annotated[Access, Parameter(name="*")] = Access(),
+    running: Annotated[Running, Parameter(name="*")] = Running(),
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Precision = "float32",
 ) -> int:
@@ -54,39 +128,12 @@ def serve(
         Address to listen on. Any other than 127.0.0.1 needs a key.
     port
         Port to listen on; 0 takes a free one.
-    api_key
-        Key that clients must send (Authorization: Bearer KEY). Without it, TRIPTYCH_API_KEY of the
-        environment.
-    no_key
-        Let other machines use the server without a key.
-    metrics_key
-        Another key, for /metrics alone.
-    allow_host
-        Another name by which the server may be called. Can be given several times.
-    allow_origin
-        Origin of a web page elsewhere that may use the server (https://example.org). Can be given
-        several times.
-    queue
-        Number of requests that may wait; one more is refused with status 429.
-    deadline
-        Seconds after which a request is given up.
-    log_format
-        Format of the lines on stderr, one for each request.
-    log_texts
-        Log the beginning of what clients send, too.
     device
         Where to compute; auto takes an accelerator where there is one.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
     """
-    for name, value, least in (("--queue", queue, 1), ("--deadline", deadline, 0.1)):
-        if not value >= least:
-            raise UsageError(
-                "{name} is {value}; it must be {least} or more.",
-                name=name,
-                value=value,
-                least=least,
-            )
+    limits, folders = running.limits(), named((run, *more))
     if not 0 <= port <= 65_535:
         raise UsageError("--port is {port}; it must be from 0 to 65535.", port=port)
     try:
@@ -100,22 +147,17 @@ def serve(
         ) from None
     security = Security(
         host=host,
-        api_key=api_key or os.environ.get(KEY_VARIABLE) or None,
-        metrics_key=metrics_key,
-        allow_hosts=allow_host,
-        allow_origins=allow_origin,
-        no_key=no_key,
+        api_key=access.api_key or os.environ.get(KEY_VARIABLE) or None,
+        metrics_key=access.metrics_key,
+        allow_hosts=access.allow_host,
+        allow_origins=access.allow_origin,
+        no_key=access.no_key,
     )
-    from ..inference.engine.limits import EngineLimits
-
-    limits = EngineLimits(queue=queue, deadline=deadline)
     listening = Listening(host, port)  # before minutes are spent on loading
-    engines = {
-        name: _engine(folder, device, precision, limits)
-        for name, folder in named((run, *more)).items()
-    }
+    engines = {name: _engine(folder, device, precision, limits) for name, folder in folders.items()}
     talk(message("Listening on {address}. Ctrl-C ends.", address=listening.address))
-    listening.serve(engines, security, log_format == "json", log_texts, DRAIN_SECONDS)
+    as_json = running.log_format == "json"
+    listening.serve(engines, security, as_json, running.log_texts, DRAIN_SECONDS)
     return 0
 
 

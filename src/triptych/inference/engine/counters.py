@@ -27,7 +27,9 @@ class Histogram:
 
 @dataclass(slots=True)
 class Counters:
-    """Hold the counts of one engine since it began; only its own thread changes them.
+    """Hold the counts of one engine since it began.
+
+    Its own thread changes them, but for those of requests that come in, which a lock guards.
 
     Args:
         submitted: Requests that were accepted.
@@ -60,3 +62,8 @@ class Counters:
     whole: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     step: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     rows: Histogram = field(default_factory=lambda: Histogram(ROWS))
+
+    @property
+    def open(self) -> int:
+        """Return how many requests were accepted and are not over."""
+        return self.submitted - self.done - self.late - self.cancelled - self.failed

@@ -85,4 +85,4 @@ def _turned(engine: Engine) -> bool:
 
 
 def _has_work(engine: Engine) -> bool:
-    return engine.death is None and bool(engine.waiting or engine.live)
+    return engine.death is None and engine.counters.open > 0
