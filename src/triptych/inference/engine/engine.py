@@ -11,54 +11,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from ...data.batches.encoded import Encoded, collate
-from ...data.example import FIELDS, Example
 from ...decoding.requests import DecodingRequest
 from ...decoding.scoring import token_scores
 from ...decoding.settings import DecodingSettings
 from ...decoding.writing import decode
 from ...errors import DataError, TriptychError, UsageError
-from ...tasks.task import Task
 from ..predictor import Predictor
 from .counters import Counters
+from .jobs import Calling, Reading, Scoring, sample
 from .limits import EngineLimits
 from .tickets import Busy, Cancelled, Late, Listener, Lost, Stopped, Ticket
 from .writer import Writer, failure, finish
-
-
-@dataclass(slots=True, eq=False)
-class Reading:
-    """Hold an input for an encoder: its windows, and their raw results so far."""
-
-    ticket: Ticket
-    encoded: Sequence[Encoded]
-    settings: DecodingSettings
-    predictor: Predictor  # whose task and head read it
-    found: dict[int, Any] = field(default_factory=dict)
-    begun: int = 0  # windows that are computed or done
-
-
-@dataclass(slots=True, eq=False)
-class Scoring:
-    """Hold a text to score."""
-
-    ticket: Ticket
-    ids: Sequence[int]
-    top: int
-
-
-@dataclass(slots=True, eq=False)
-class Calling:
-    """Hold a function to call between two steps."""
-
-    ticket: Ticket
-    function: Callable[[], Any]
 
 
 class Engine:
@@ -396,13 +366,3 @@ class Engine:
             return
         for (one, place), raw in zip(taken, found, strict=True):
             one.found[place] = raw
-
-
-def sample(task: Task) -> Example:
-    """Return a short input of a task."""
-    given: dict[str, Any] = {}
-    for name in task.needs:
-        if FIELDS[name].role == "input":
-            text = "a" if FIELDS[name].text else None
-            given[name] = [{"role": "user", "content": "a"}] if name == "messages" else text
-    return Example(**given, words=[(0, 1)] if task.spec.reads_words else None)
