@@ -401,3 +401,21 @@ def test_a_very_small_temperature_draws_the_most_probable(
     logits = torch.tensor([[30.0, 29.0, -50.0, float("-inf")], [-3.0, 5.0, 4.0, 0.0]])
     assert draw(logits, settings, np.array([0.999, 0.001])).tolist() == [0, 1]
     assert distribution(logits, settings).tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("positions", ["rotary", "learned"])
+def test_a_full_context_among_many_that_go_on(positions: str) -> None:
+    """A finished row that is computed on neither writes nor reads past the end."""
+    torch.manual_seed(3)
+    dials: dict[str, Any] = {"max_positions": 24} if positions == "learned" else {}
+    stack = StackConfig(
+        layers=1, width=16, heads=2, inner_width=16, norm_placement="pre", positions=positions,
+        **dials,
+    )  # fmt: skip
+    model = Transformer(ModelConfig(decoder=stack, vocabulary_size=258)).eval()
+    given = settings(max_length=24, min_length=23)
+    prompts = [[0, *[90] * (11 if number == 0 else 3)] for number in range(14)]
+    together = write(model, prompts, given, Bytes(), context=24)
+    for prompt, several in zip(prompts, together, strict=True):
+        ((alone, *_),) = write(model, [prompt], given, Bytes(), context=24)
+        assert several[0].tokens == alone.tokens

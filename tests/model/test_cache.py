@@ -117,3 +117,54 @@ def test_a_window_is_all_that_its_layers_keep(
     assert both.pool.keys[0].shape[2] <= 80
     beams = follow(both.select(torch.tensor([0, 0, 2, 2])), [1, 1, 2, 2], 90, 90)
     assert beams.beams == 2
+
+
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("beams", [1, 3])
+def test_slots_that_nobody_sees_are_removed(
+    window: int | None, beams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of all lengths that joined late, with holes, go on as if they had been read alone."""
+    monkeypatch.setattr(kv_pool, "REWIND", 2)
+    monkeypatch.setattr(kv_pool, "FORGOTTEN", 4)
+    monkeypatch.setattr(cache, "REWIND", 2)
+    monkeypatch.setattr(cache, "FORGOTTEN", 4)
+    torch.manual_seed(2)
+    stack = StackConfig(
+        layers=2, width=16, heads=2, inner_width=16, positions="rotary", norm_placement="pre",
+        attention_window=window,
+    )  # fmt: skip
+    model = Transformer(ModelConfig(decoder=stack, vocabulary_size=50)).eval()
+    generator = torch.Generator().manual_seed(3)
+
+    def written(rows: int, length: int) -> torch.Tensor:
+        return torch.randint(0, 50, (rows, length), generator=generator)
+
+    with torch.inference_mode():
+        texts = [written(1, length) for length in (17, 3, 6)]
+        state = None
+        for number, text in enumerate(texts):
+            own = model.read(text, model.start(None, 1))
+            state = own if state is None else state.join(own)
+            for _ in range(4 * (number == 0)):  # the first one goes on before the others join
+                more = written(1, 1)
+                texts[0] = torch.cat((texts[0], more), 1)
+                state = model.read(more, state)
+        assert state is not None
+        rows = torch.arange(3).repeat_interleave(beams)
+        state, texts = state.select(rows), [texts[row] for row in rows.tolist()]
+        for _ in range(3):
+            more = written(len(rows), 1)
+            texts = [torch.cat((text, more[i : i + 1]), 1) for i, text in enumerate(texts)]
+            state = model.read(more, state)
+        kept = torch.arange(beams, 3 * beams)  # the longest one leaves
+        state, texts = state.select(kept), [texts[row] for row in kept.tolist()]
+        before, state = state.used, state.compact()
+        assert state.used <= before - 12
+        for _ in range(6):
+            more = written(len(kept), 1)
+            texts = [torch.cat((text, more[i : i + 1]), 1) for i, text in enumerate(texts)]
+            logits, state = model.step(more, state)
+        for i, text in enumerate(texts):
+            alone, _ = model.step(text, model.start(None, 1))
+            torch.testing.assert_close(logits[i, 0], alone[0, -1], atol=1e-5, rtol=0)

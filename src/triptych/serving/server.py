@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 
@@ -20,6 +23,7 @@ from .security import Security
 from .served import Served
 
 IDLE_SECONDS = 30  # after which a connection without a request is closed
+ENDING = (signal.SIGINT, signal.SIGTERM)
 BACKLOG = 2048  # connections that may wait to be accepted
 
 
@@ -74,10 +78,33 @@ class Listening:
             timeout_graceful_shutdown=max(1, int(drain_seconds)),
         )
         try:
-            uvicorn.Server(config).run(sockets=[self.socket])
+            Server(config, scheduler).run(sockets=[self.socket])
         finally:
             scheduler.close()
             self.socket.close()
+
+
+class Server(uvicorn.Server):
+    """Take no more requests from the first signal on, and end without passing it on."""
+
+    def __init__(self, config: uvicorn.Config, scheduler: Scheduler) -> None:
+        super().__init__(config)
+        self._scheduler = scheduler
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle the signals that end a program while the server runs."""
+        former = {one: signal.signal(one, self.handle_exit) for one in ENDING}
+        try:
+            yield
+        finally:
+            for one, handler in former.items():
+                signal.signal(one, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; a second signal ends at once."""
+        self._scheduler.refuse()
+        super().handle_exit(sig, frame)
 
 
 def set_logging(as_json: bool) -> None:

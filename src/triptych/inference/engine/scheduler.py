@@ -42,10 +42,14 @@ class Scheduler:
         """Tell whether the thread runs."""
         return self._thread.is_alive()
 
-    def close(self, drain_seconds: float = 0.0) -> None:
-        """Stop: take no more requests, finish those that are there for a while, then end them."""
+    def refuse(self) -> None:
+        """Take no more requests."""
         for engine in self.engines:
             engine.is_closing = True
+
+    def close(self, drain_seconds: float = 0.0) -> None:
+        """Stop: take no more requests, finish those that are there for a while, then end them."""
+        self.refuse()
         last = time.monotonic() + drain_seconds
         while self.is_alive and time.monotonic() < last and any(map(_has_work, self.engines)):
             time.sleep(0.01)
