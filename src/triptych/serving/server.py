@@ -37,6 +37,7 @@ class Listening:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.socket.bind((host, port))
+            self.socket.listen(BACKLOG)
         except OSError as error:
             self.socket.close()
             raise UsageError(
