@@ -60,7 +60,8 @@ def serve(run: str, kind: str, port: int, threads: int) -> None:
                 with self.lock:
                     torch.set_num_threads(threads)
                     found = decode(self.predictor.model, [job], self.predictor.tokenizers.target)
-                ticket.send(Piece(found[0][0].text))
+                if ticket.wants_pieces:
+                    ticket.send(Piece(found[0][0].text))
                 ticket.send(Done(found[0]))
 
             self.pool.submit(answer)
