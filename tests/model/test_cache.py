@@ -144,19 +144,20 @@ def test_slots_that_nobody_sees_are_removed(
         texts = [written(1, length) for length in (17, 3, 6)]
         state = None
         for number, text in enumerate(texts):
-            own = model.read(text, model.start(None, 1))
+            own = model.start(None, 1)
+            model.read_on(text, own)
             state = own if state is None else state.join(own)
             for _ in range(4 * (number == 0)):  # the first one goes on before the others join
                 more = written(1, 1)
                 texts[0] = torch.cat((texts[0], more), 1)
-                state = model.read(more, state)
+                model.read_on(more, state)
         assert state is not None
         rows = torch.arange(3).repeat_interleave(beams)
         state, texts = state.select(rows), [texts[row] for row in rows.tolist()]
         for _ in range(3):
             more = written(len(rows), 1)
             texts = [torch.cat((text, more[i : i + 1]), 1) for i, text in enumerate(texts)]
-            state = model.read(more, state)
+            model.read_on(more, state)
         kept = torch.arange(beams, 3 * beams)  # the longest one leaves
         state, texts = state.select(kept), [texts[row] for row in kept.tolist()]
         before, state = state.used, state.compact()

@@ -47,10 +47,10 @@ class SamplingPolicy:
         lengths; `before` is that of `search`.
         """
         self.settings, self.ends, self.on_event = settings, ends, on_event
-        self.stops = stops_of(stop, len(longest))
+        self.stops: list[Stop | None] = stops_of(stop, len(longest))
         samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
         self.width, device = samples, prefix_scores.device
-        self.source = np.repeat(np.arange(len(longest)), samples)
+        self.source: np.ndarray = np.repeat(np.arange(len(longest)), samples)
         self.longest = longest[self.source]
         self.names = names[self.source] * 1_000_003 + np.tile(np.arange(samples), len(longest))
         self.seeds = np.full(len(self.source), settings.seed % 2**63, dtype=np.uint64)
@@ -198,7 +198,9 @@ class SamplingPolicy:
             for name in ROWS:
                 setattr(self, name, getattr(self, name)[rows])
             self.tokens, self.scores = self.tokens[at], self.scores[at]
-            self.stops = [one for one, is_kept in zip(self.stops, kept, strict=True) if is_kept]
+            self.stops = [
+                one for one, is_kept in zip(self.stops, kept.tolist(), strict=True) if is_kept
+            ]
             self.source = np.repeat(np.arange(kept.sum()), self.width)
         return np.flatnonzero(kept).tolist()
 

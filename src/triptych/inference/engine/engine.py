@@ -246,7 +246,8 @@ class Engine:
 
     def _drop_refused(self, now: float) -> None:
         """End requests that were taken back or are too late."""
-        for pending in (self._reading, self._scoring, self._calling):
+        queues: tuple[deque[Any], ...] = (self._reading, self._scoring, self._calling)
+        for pending in queues:
             for one in [one for one in pending if one.ticket.refusal(now)]:
                 pending.remove(one)
                 self._refuse(one.ticket, one.ticket.refusal(now))

@@ -71,7 +71,7 @@ class Writer:
         self.prefixes = PrefixCache(limits.prefix_tokens)
         self.held = 0  # cost of all that is read or decoded
         # A model without this method reads a prompt by its ordinary step.
-        self.reads: Any = getattr(model, "read", None)
+        self.reads: Any = getattr(model, "read_on", None)
 
     @property
     def live(self) -> int:
@@ -220,9 +220,10 @@ class Writer:
             tokens[row, : len(own)] = torch.tensor(own, dtype=torch.int64)
         ends = state.lengths + torch.tensor([len(own) for own in several], device=device)
         tokens = tokens.to(device)
-        state = (
-            self.model.step(tokens, state)[1] if self.reads is None else self.reads(tokens, state)
-        )
+        if self.reads is None:
+            _, state = self.model.step(tokens, state)
+        else:
+            self.reads(tokens, state)
         if min(map(len, several)) < width:
             state = state.truncate(ends)
         return state
