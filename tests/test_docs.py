@@ -34,7 +34,7 @@ LAUNCHED = re.compile(r"^(?:torchrun|python) .*-m triptych ")
 LINKED = re.compile(r"\]\(([^()\s]+)\)")
 MENTIONED = re.compile(rf"`(?:--)?((?:task|{'|'.join(TABLES)})\.[a-z_.]*[a-z_])(?:[ =][^`\n]*)?`")
 # "model.safetensors" is no key of the table model
-FILES = (".safetensors", ".toml", ".py", ".json", ".jsonl")
+FILES = (".safetensors", ".toml", ".py", ".json", ".jsonl", ".onnx")
 
 
 def commands(text: str) -> Iterator[str]:

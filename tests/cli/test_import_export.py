@@ -37,4 +37,4 @@ def test_refusals_are_sentences(triptych: Call, tmp_path: Path) -> None:
     assert done.code == 1 and "pickle" in done.err and "safetensors" in done.err
     assert triptych("import", source, tmp_path / "run", "--task", "parsing").code == 2
     assert triptych("export", tmp_path / "none", tmp_path / "out").code == 1
-    assert triptych("export", tmp_path / "none", tmp_path / "out", "--format", "onnx").code == 2
+    assert triptych("export", tmp_path / "none", tmp_path / "out", "--format", "pdf").code == 2

@@ -154,8 +154,9 @@ def test_the_cache_stays_as_long_as_its_longest_row() -> None:
         engine.turn()
         assert engine.writer is not None
         for batch in engine.writer.batches.values():
-            if batch.decoding.state is not None:
-                used = max(used, batch.decoding.state.used)
+            state: Any = batch.decoding.state
+            if state is not None:
+                used = max(used, state.used)
                 assert len(batch.decoding.numbers[0]) <= 8
         if all(one.is_over for one in tickets):
             break

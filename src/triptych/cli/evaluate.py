@@ -124,13 +124,7 @@ def evaluate(
         _refuse_beside_judging(comparing)
         output = JudgementOutput(json_, bootstrap, predictions)
         return judge_run(predictor, split, data, judging, overrides or {}, output)
-    if judging != UNJUDGED:
-        raise UsageError(
-            message(
-                "--examples, --template, --turns, --limit, --choices and --normalise configure how "
-                "a language model is judged. Give --as TASK with them."
-            )
-        )
+    _refuse_judging(judging)
     asked = Asked(split, data, to, json_, bootstrap, predictions, comparing)
     _refuse_idle(predictor, asked)
     return _evaluate(predictor, asked, overrides or {}, reading)
@@ -152,6 +146,17 @@ def _refuse_beside_judging(comparing: Comparing) -> None:
     given = [name for name in ("html", "baseline") if getattr(comparing, name)]
     if given:
         raise UsageError("--{flag} has no effect with --as. Leave it out.", flag=given[0])
+
+
+def _refuse_judging(judging: Judging) -> None:
+    """Raise UsageError for flags that do nothing without --as."""
+    if judging != UNJUDGED:
+        raise UsageError(
+            message(
+                "--examples, --template, --turns, --limit, --choices and --normalise configure how "
+                "a language model is judged. Give --as TASK with them."
+            )
+        )
 
 
 def _refuse_idle(predictor: Predictor, asked: Asked) -> None:

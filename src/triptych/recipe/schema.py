@@ -20,7 +20,7 @@ from annotated_types import Ge, Le, Unit
 
 from ..checking import Count, Positive, fields_of, fitted
 from ..data.table import DataTable
-from ..decoding.settings import DecodingSettings
+from ..decoding.settings import DecodingSettings, written_settings
 from ..errors import UsageError, unknown
 from ..messages import message
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
@@ -191,6 +191,8 @@ class Recipe:
                     **(started if self.model.start is not None else new),
                     **self.model.dials,
                 }
+            elif table == "decoding":
+                values["decoding"] = written_settings(self.decoding)
             elif table != "tokenizer" or self.model.start is None:
                 values[table] = dataclasses.asdict(getattr(self, table))
         return without_none(values)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from toy_runs import embedder
+from toy_readers import embedder
 
 from triptych.errors import DataError, RunError, UsageError
 from triptych.inference.retrieval import embedding, sources, store, updating

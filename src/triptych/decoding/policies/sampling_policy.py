@@ -13,7 +13,7 @@ from ..hypothesis import Hypothesis, SearchStep
 from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, log_norms, repeat_less, repeats
 from .distribution import draw, uniform
-from .joining import Joinable, Stop, are_alike, cat_wide, stops_of
+from .joining import Joinable, OwnStop, Stop, are_alike, cat_wide, stops_of
 
 RERANK_TOP_K = 3  # best tokens of a row whose rounded logits are computed again
 DEAD_SHARE = 0.1  # finished rows are removed once they are this share of all rows
@@ -47,7 +47,7 @@ class SamplingPolicy:
         lengths; `before` is that of `search`.
         """
         self.settings, self.ends, self.on_event = settings, ends, on_event
-        self.stops: list[Stop | None] = stops_of(stop, len(longest))
+        self.stops: list[OwnStop | None] = stops_of(stop, len(longest))
         samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
         self.width, device = samples, prefix_scores.device
         self.source: np.ndarray = np.repeat(np.arange(len(longest)), samples)
@@ -63,9 +63,8 @@ class SamplingPolicy:
             self.tokens[row, : len(prefixes[source])] = torch.tensor(
                 prefixes[source], dtype=torch.int64
             )
-        self.written = np.array(
-            [len(prefixes[source]) for source in self.source.tolist()], dtype=np.int64
-        )
+        sources: list[int] = self.source.tolist()
+        self.written = np.array([len(prefixes[source]) for source in sources], dtype=np.int64)
         self.finished, self.done = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         self.alive = np.arange(count)
         self.uncounted, self.before = (
@@ -198,10 +197,9 @@ class SamplingPolicy:
             for name in ROWS:
                 setattr(self, name, getattr(self, name)[rows])
             self.tokens, self.scores = self.tokens[at], self.scores[at]
-            self.stops = [
-                one for one, is_kept in zip(self.stops, kept.tolist(), strict=True) if is_kept
-            ]
-            self.source = np.repeat(np.arange(kept.sum()), self.width)
+            going: list[int] = np.flatnonzero(kept).tolist()
+            self.stops = [self.stops[place] for place in going]
+            self.source = np.repeat(np.arange(len(going)), self.width)
         return np.flatnonzero(kept).tolist()
 
     def join(self, other: SamplingPolicy) -> None:

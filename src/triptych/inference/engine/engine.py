@@ -246,7 +246,7 @@ class Engine:
 
     def _drop_refused(self, now: float) -> None:
         """End requests that were taken back or are too late."""
-        queues: tuple[deque[Any], ...] = (self._reading, self._scoring, self._calling)
+        queues: list[Any] = [self._reading, self._scoring, self._calling]
         for pending in queues:
             for one in [one for one in pending if one.ticket.refusal(now)]:
                 pending.remove(one)

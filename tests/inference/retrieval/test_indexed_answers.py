@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from toy_runs import chat, embedder, pairs, reader, writer
+from toy_readers import chat, embedder, pairs, reader, writer
 
 from triptych.errors import UsageError
 from triptych.inference.retrieval import store
