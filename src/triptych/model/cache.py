@@ -211,10 +211,9 @@ class TransformerState:
         return replace(self, hidden=hidden, lengths=lengths, used=used, last=None)
 
     def compact(self) -> TransformerState:
-        """Return a copy of the rows without the slots that their source does not see.
+        """Return a copy without the slots that no row of a source sees.
 
-        Rows that join and leave at any step leave slots behind. The newest slots of all sources
-        stand together, so that windows stay short.
+        Rows that join and leave leave such slots. The newest slots of all sources stand together.
         """
         sources = self.pool.keys[0].shape[0]
         hidden = self.hidden[:, : self.used]
@@ -222,8 +221,8 @@ class TransformerState:
         used = int(seen.sum(1).max()) if self.used else 0
         order = seen.int().sort(dim=1, stable=True)[1][:, self.used - used :]  # the seen ones last
         slots = whole_lanes(used + self.beams, hidden.dtype)
-        hidden = hidden.gather(1, order.repeat_interleave(self.beams, 0))
-        hidden = functional.pad(hidden, (0, slots - used), value=float("-inf"))
+        seen_by_rows = hidden.gather(1, order.repeat_interleave(self.beams, 0))
+        hidden = functional.pad(seen_by_rows, (0, slots - used), value=float("-inf"))
         pool = self.pool.gather(order, seen, slots)
         return replace(self, pool=pool, used=used, hidden=hidden, last=None)
 
