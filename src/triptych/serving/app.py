@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..errors import TriptychError
-from . import openai, operations
+from . import infill, inspecting, libretranslate, ollama, openai, operations, pipelines, tokens
 from .guard import Guard, log
 from .problems import ErrorBody, Problem, plain_body, problem_of
 from .security import Security
@@ -43,6 +43,16 @@ class Dialect:
 # A dialect is one file: `build(served)`, and the error body that its clients read.
 DIALECTS: tuple[Dialect, ...] = (
     Dialect(openai.build, ("/v1",)),
+    Dialect(pipelines.build, ("/v1/tasks",), pipelines.error_body),
+    Dialect(inspecting.build, ("/v1/trace", "/v1/runs")),
+    Dialect(
+        libretranslate.build,
+        ("/translate", "/languages", "/detect", "/translate_file", "/download_file", "/frontend"),
+        libretranslate.error_body,
+    ),
+    Dialect(ollama.build, ("/api",), ollama.error_body),
+    Dialect(infill.build, ("/infill",), infill.error_body),
+    Dialect(tokens.build, ("/tokenizer_info", "/tokenize", "/detokenize")),
     Dialect(operations.build, ("/health", "/ready", "/metrics", "/version")),
 )
 

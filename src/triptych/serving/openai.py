@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from ..data.batches.encoded import Encoded
 from ..decoding.requests import DecodingRequest
 from ..decoding.settings import DecodingSettings
+from .conversations import conversation, said
 from .openai_fields import Chat, Completion, Embedding, Writing, several
 from .openai_shapes import (
     DONE,
@@ -167,7 +168,7 @@ async def _asked(
             ids = tokenizer.prompt(given)
             hidden = len(start) if ids[: len(start)] == start else 0
         else:
-            _refuse_ids(given, tokenizer.vocabulary_size)
+            refuse_ids(given, tokenizer.vocabulary_size)
             hidden = 0 if given[: len(start)] == start else len(start)
             ids = [*start[:hidden], *given]
         if not ids:
@@ -184,7 +185,7 @@ async def _asked(
     )
 
 
-def _refuse_ids(given: Sequence[int], size: int) -> None:
+def refuse_ids(given: Sequence[int], size: int) -> None:
     """Raise ApiError for a token that the model does not have."""
     wrong = next((one for one in given if one >= size), None)
     if wrong is not None:
@@ -215,7 +216,7 @@ async def converse(run: ServedRun, body: Chat) -> Response:
         raise ApiError("Only response_format text is supported.").at(400, "response_format")
     most = body.max_completion_tokens or body.max_tokens
     settings = body.settings(run, most)
-    given = _conversation(run, body)
+    given = conversation(run, body.messages, body.tools)
     request = await run.request(run.predictor.example(given, "The request"), settings)
     is_decoder = request.source is None
     prompt = list(request.prompt if request.source is None else request.source.tolist())
@@ -252,34 +253,9 @@ async def converse(run: ServedRun, body: Chat) -> Response:
     return JSONResponse(envelope.of(choices, usage=usage([prompt], answers)))
 
 
-def _conversation(run: ServedRun, body: Chat) -> Any:
-    """Return the messages for a run that chats, the user's last text for one that answers texts.
-
-    Raises ApiError for a run that has no form for a conversation.
-    """
-    if run.predictor.task.input == "messages":
-        tools = {} if not body.tools else {"tools": body.tools}
-        return {"messages": body.messages, **tools}
-    if run.spec.architecture == "decoder":
-        raise ApiError(
-            "'{name}' is a run for {task}, which has no form for a conversation. Use "
-            "/v1/completions.",
-            name=run.name,
-            task=run.spec.name,
-        ).at(400, "model")
-    from ..data.formats.messages import messages_of
-
-    messages = messages_of(body.messages, "The request")
-    texts = [one["content"] for one in messages if one["role"] == "user"]
-    if not texts:
-        raise ApiError("The conversation has no message of the user.").at(400, "messages")
-    return texts[-1]
-
-
 def _said(one: Answer) -> str:
-    """Return the text of a chat's answer, as the task reads it: without space around it."""
     assert one.decoded is not None, "a chat has an answer"
-    return one.decoded.text.strip() if one.request.strip else one.decoded.text
+    return said(one.request, one.decoded)
 
 
 # Streams ------------------------------------------------------------------------------------------

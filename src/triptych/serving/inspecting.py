@@ -1,0 +1,66 @@
+"""Answer what the page asks: /v1/trace, and a run's metrics as its training wrote them."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from .limits import LONGEST_NAME
+from .problems import ApiError
+from .served import Served, ServedRun
+
+LONGEST_TRACED = 20_000  # characters: attention of every head is kept
+Kind = Literal["cross", "encoder", "decoder"]
+
+
+class Tracing(BaseModel):
+    """Hold the body of /v1/trace."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str, Field(max_length=LONGEST_NAME)]
+    input: str | dict[str, Any]
+    to: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
+    target: str | None = None
+    kinds: Annotated[list[Kind], Field(max_length=3)] = ["cross"]
+
+
+def build(served: Served) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/v1", tags=["inspection"])
+
+    @router.post("/trace", response_model=None)
+    async def trace(body: Tracing) -> Response:
+        """Answer a text and return the trace of the answer, as `inspect` shows it."""
+        run = served.get(body.model)
+        size = sum(len(one) for one in (body.input, body.target) if isinstance(one, str))
+        if size > LONGEST_TRACED:
+            raise ApiError(
+                "A text of {size:,} characters is too long to trace; the most is {most:,}.",
+                size=size, most=LONGEST_TRACED,
+            ).at(413, "input")  # fmt: skip
+        found = await run.call(partial(_traced, run, body))
+        return Response(await run_in_threadpool(found.to_json), media_type="application/json")
+
+    @router.get("/runs/{name}/metrics")
+    async def metrics(name: str) -> dict[str, Any]:
+        """Return the lines of a run's metrics.jsonl: losses and scores by step."""
+        run = served.get(name)
+        folder = run.predictor.run
+        if folder is None:
+            return {"model": name, "metrics": []}
+        lines = await run_in_threadpool(folder.read_metrics)
+        return {"model": name, "metrics": json.loads(json.dumps(lines))}
+
+    return router
+
+
+def _traced(run: ServedRun, body: Tracing) -> Any:
+    return run.predictor.trace(
+        body.input, to=body.to, target=body.target, kinds=tuple(body.kinds), label=run.name
+    )
