@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,8 +20,8 @@ TEXTS = ["hello there, how are you?", "fine, and you?", "one two three", "è²“ å
 TAGS = ["assistant", "system", "user"]
 
 
-def tokenizers() -> Tokenizers:
-    one = Tokenizer.train(TEXTS, "characters", 330, TAGS)
+def tokenizers(tags: Sequence[str] = TAGS, mask: bool = False) -> Tokenizers:
+    one = Tokenizer.train(TEXTS, "characters", 330, tags, mask=mask)
     return Tokenizers(one, one)
 
 
@@ -48,9 +49,10 @@ def shaken(model: Any, seed: int = 7) -> Any:
 
 def predictor_of(
     task: str, options: dict[str, Any], config: Any, labels: dict[str, Any] | None = None,
-    **decoding: Any,
+    sides: Tokenizers | None = None, **decoding: Any,
 ) -> Predictor:  # fmt: skip
     labels = labels or {}
+    sides = sides or tokenizers()
     built = build_task(task, options)
     torch.manual_seed(1)
     model = shaken(build(config))
@@ -59,7 +61,7 @@ def predictor_of(
         model=model,
         head=shaken(head) if list(head.parameters()) else head,
         task=built,
-        tokenizers=tokenizers(),
+        tokenizers=sides,
         labels=labels,
         decoding=DecodingSettings(**{"max_length": 12, **decoding}),
     )
@@ -79,7 +81,7 @@ def translator(recurrent: bool = False, **decoding: Any) -> Predictor:
         config = RecurrentConfig(
             embedding_width=16, width=16, attention_width=16, readout_width=16, vocabulary_size=size
         )
-    labels = {"languages": {"sources": ["en"], "targets": ["de"]}}
+    labels = {"languages": {"source": ["en"], "targets": ["de"]}}
     return predictor_of("translation", {}, config, labels, **decoding)
 
 

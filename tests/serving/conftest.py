@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,10 +55,9 @@ def client(engines: dict[str, Engine]) -> Iterator[TestClient]:
         yield found
 
 
-@pytest.fixture(scope="session")
-def server(engines: dict[str, Engine]) -> Iterator[str]:
-    """A server on loopback, and its address."""
-    app = build_app(Served(engines), Security(api_key="secret"))
+@contextmanager
+def listening(app: Any) -> Iterator[str]:
+    """Serve an application on loopback; the value is its address."""
     config = uvicorn.Config(app, port=0, log_config=None, lifespan="on")
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)
@@ -68,6 +68,20 @@ def server(engines: dict[str, Engine]) -> Iterator[str]:
     yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
     running.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def server(engines: dict[str, Engine]) -> Iterator[str]:
+    """A server on loopback that asks for a key, and its address."""
+    with listening(build_app(Served(engines), Security(api_key="secret"))) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def open_server(engines: dict[str, Engine]) -> Iterator[str]:
+    """A server on loopback without a key, and its address."""
+    with listening(build_app(Served(engines))) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

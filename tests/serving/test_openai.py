@@ -188,7 +188,7 @@ def test_embeddings(client: TestClient, runs: SimpleNamespace) -> None:
         ("completions", {"model": "translator", "prompt": "a", "echo": True}, 400, "echo"),
         ("completions", {"model": "lm", "prompt": "a" * 200, "echo": True, "logprobs": 1,
                          "max_tokens": 0, "suffix": "b"}, 400, "fill in the middle"),
-        ("chat/completions", {"model": "lm", "messages": HELLO}, 400, "completions"),
+        ("chat/completions", {"model": "lm", "messages": HELLO}, 400, "conversation"),
         ("chat/completions", {"model": "chat", "messages": []}, 400, "messages"),
         ("chat/completions", {"model": "chat", "messages": [{"role": "king", "content": "a"}]},
          400, "role"),
