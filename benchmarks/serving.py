@@ -207,7 +207,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run")
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 100])

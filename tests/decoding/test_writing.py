@@ -404,7 +404,7 @@ def test_a_very_small_temperature_draws_the_most_probable(
 
 
 @pytest.mark.parametrize("positions", ["rotary", "learned"])
-def test_a_full_context_among_many_that_go_on(positions: str) -> None:
+def test_a_full_context_among_many_that_go_on(positions: Any) -> None:
     """A finished row that is computed on neither writes nor reads past the end."""
     torch.manual_seed(3)
     dials: dict[str, Any] = {"max_positions": 24} if positions == "learned" else {}

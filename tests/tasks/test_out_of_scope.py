@@ -40,7 +40,8 @@ def test_calibration_moves_the_bias_and_then_fits_the_temperature(
 ) -> None:
     torch.manual_seed(1)
     head = Classifier(4, ["a", "b", "oos"])
-    before, draw = head.project.bias.detach().clone(), np.random.default_rng(2)
+    bias: Any = head.project.bias
+    before, draw = bias.detach().clone(), np.random.default_rng(2)
     numbers = np.repeat([0, 1, 2], 100)
     logits = 3.0 * np.eye(3)[numbers] + draw.normal(size=(300, 3)) - [0, 0, 4.0]
     encoded = [
@@ -54,7 +55,7 @@ def test_calibration_moves_the_bias_and_then_fits_the_temperature(
     batches: Any = [SimpleNamespace(inputs={}, encoded=encoded)]
     model: Any = None
     said = classification_calibration.calibrate(model, head, batches, "label", "oos", 0.9)
-    moved = (head.project.bias - before).tolist()
+    moved = (bias - before).tolist()
     assert moved[:2] == [0, 0] and moved[2] == pytest.approx(
         fit_offset(logits[:200], 2, 0.9), abs=1e-5
     )

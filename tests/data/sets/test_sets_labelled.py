@@ -156,8 +156,9 @@ def test_a_fold_or_language_that_is_not_there_is_refused(
         ({"fold": 6}, "data.fold is 6; the set unfair-clauses has 5 folds"),
         ({"fold": 1, "source": "fr"}, "language 'fr'"),
     ):
+        values: dict[str, Any] = {"set": "unfair-clauses", **table}
         with pytest.raises(UsageError, match=words):
-            load_split(DataTable(set="unfair-clauses", **table), "train", None, needs)
+            load_split(DataTable(**values), "train", None, needs)
 
 
 def test_damaged_clauses_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
