@@ -188,6 +188,32 @@ TOYS: dict[str, Toy] = {
         },
         byte_level,
     ),
+    "stablelm": Toy(
+        "StableLmForCausalLM",
+        {**NEOX, "num_key_value_heads": 2, "layer_norm_eps": 1e-3},
+        byte_level,
+    ),
+    "stablelm 2": Toy(
+        "StableLmForCausalLM",
+        {
+            **NEOX,
+            "num_key_value_heads": 2,
+            "use_qkv_bias": True,
+            "tie_word_embeddings": True,
+            "rope_parameters": {**LINEAR, "partial_rotary_factor": 1.0},
+        },
+        byte_level,
+    ),
+    "stablelm in parallel": Toy(
+        "StableLmForCausalLM",
+        {
+            **NEOX,
+            "num_key_value_heads": 2,
+            "use_parallel_residual": True,
+            "rope_parameters": {"rope_theta": 300.0, "partial_rotary_factor": 0.5},
+        },
+        byte_level,
+    ),
     "starcoder2": Toy(
         "Starcoder2ForCausalLM", {**NEOX, "num_key_value_heads": 2, "sliding_window": 5}, byte_level
     ),

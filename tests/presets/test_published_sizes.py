@@ -174,6 +174,8 @@ COUNTS: dict[str, tuple[int, int]] = {
     "switch-large-128": (32_128, 26_309_291_008),
     "switch-xxl-128": (32_128, 394_543_476_736),
     "switch-c-2048": (32_128, 1_571_308_972_448),
+    "stablelm-3b": (50_304, 2_795_443_200),
+    "stablelm2-1.6b": (100_352, 1_644_515_328),
     "mixtral-8x7b": (32_000, 46_702_792_704),
     "mixtral-8x22b": (32_000, 140_620_634_112),
     "rnnsearch-50": (30_000, 61_843_000),
@@ -270,6 +272,10 @@ THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
         "num_key_value_heads": 8, "intermediate_size": 3072, "tie_word_embeddings": True}),
     "phi3-mini": ("Phi3ForCausalLM", {}),
     "olmo2-7b": ("Olmo2ForCausalLM", {"vocab_size": 100_352}),
+    "stablelm-3b": ("StableLmForCausalLM", {}),
+    "stablelm2-1.6b": ("StableLmForCausalLM", {
+        "hidden_size": 2048, "num_hidden_layers": 24, "intermediate_size": 5632,
+        "use_qkv_bias": True}),
     "mixtral-8x7b": ("MixtralForCausalLM", {}),
     "t5-small": ("T5ForConditionalGeneration", {}),
     "t5-v1.1-small": ("T5ForConditionalGeneration", {

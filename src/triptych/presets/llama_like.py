@@ -54,6 +54,8 @@ _OLMO_2 = dataclasses.replace(
     max_positions=4096,
     query_key_norm="whole",
 )
+# a quarter of each head is rotated
+_STABLE = dataclasses.replace(LLAMA, norm="layer", max_positions=4096, rotary_share=0.25)
 
 
 def size(
@@ -213,6 +215,18 @@ FAMILIES: tuple[Published[ModelConfig], ...] = (
             "olmo2-13b": size(_OLMO_2, 40, 5120, 40, 40, 13_824),
             "olmo2-32b": size(_OLMO_2, 64, 5120, 40, 8, 27_648),
         },
+    ),
+    Published(
+        family="StableLM",
+        paper="Tow et al. 2023; Bellagente et al. 2024, table 1",
+        vocabulary=50_304,
+        sizes={
+            "stablelm-3b": size(_STABLE, 32, 2560, 32, 32, 6912),
+            "stablelm2-1.6b": size(
+                _STABLE, 24, 2048, 32, 32, 5632, attention_biases=[True, True, True, False]
+            ),
+        },
+        others={"stablelm2-1.6b": 100_352},
     ),
 )
 PRESETS: dict[str, ModelConfig] = sizes_of(*FAMILIES)
