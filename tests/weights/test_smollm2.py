@@ -54,7 +54,7 @@ def greedy(theirs: tuple[Any, Any], ids: list[int]) -> list[int]:
 
 def test_it_is_a_chat_run(run: Path) -> None:
     assert Run.open(run).read_config().task == "chat"
-    assert "chat_template" in str(Run.open(run).read_labels())
+    assert "im_start" in Run.open(run).read_labels()["template"]["jinja"]
 
 
 def test_greedy_text_is_that_of_transformers(
