@@ -115,6 +115,30 @@ def test_other_files_are_refused(client: TestClient) -> None:
     assert client.get("/download_file/unknown").status_code == 404
 
 
+def test_more_lines_than_the_queue_holds(client: TestClient, runs: SimpleNamespace) -> None:
+    wanted = runs.translator.predict(["one"])[0].text
+    body = {"q": "one\n" * 300, "source": "en", "target": "de"}
+    found = client.post("/translate", json=body)
+    assert found.status_code == 200 and found.json()["translatedText"] == f"{wanted}\n" * 300
+    assert client.post("/translate", json={**body, "q": "a\n" * 6000}).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/translate", b"[" * 2000),
+        ("/translate", rb'{"q": "a <![x b", "source": "en", "target": "de", "format": "html"}'),
+        ("/translate", rb'{"q": "a", "source": "\ud800", "target": "de"}'),
+        ("/v1/tasks/translation", rb'{"inputs": "a", "parameters": {"\ud800": 1}}'),
+        ("/v1/chat/completions",
+         rb'{"model": "chat", "messages": [{"role": "\ud800", "content": "a"}]}'),
+    ],
+)  # fmt: skip
+def test_hostile_bodies_are_refused(client: TestClient, path: str, content: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    assert client.post(path, content=content, headers=headers).status_code == 400
+
+
 def test_its_own_client(open_server: str, runs: SimpleNamespace) -> None:
     library = pytest.importorskip("libretranslatepy")
     found = library.LibreTranslateAPI(open_server)

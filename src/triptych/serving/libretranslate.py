@@ -36,6 +36,8 @@ Code = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Body = TypeVar("Body", bound=BaseModel)
 FILES = (".txt", ".srt", ".vtt")  # that are translated
 KEPT_FILES, KEPT_BYTES, KEPT_SECONDS = 64, 4 * BODY_BYTES, 600.0  # of translated files
+MOST_LINES = 5000  # of a text, which are translated one by one
+AT_ONCE = 32  # lines of one text that the engine is given together
 AUTO = "auto"
 
 
@@ -139,7 +141,7 @@ async def given(request: Request, kind: type[Body]) -> Body:
     else:
         try:
             values = json.loads(await request.body())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ApiError("The body is neither JSON nor a form.").at(400) from None
     try:
         return kind.model_validate(values)
@@ -184,7 +186,17 @@ class Way:
 
         There are fewer where the search finds fewer.
         """
-        found = await asyncio.gather(*(self._line(line, count) for line in text.split("\n")))
+        lines = text.split("\n")
+        if len(lines) > MOST_LINES:
+            raise ApiError(
+                "The text has {given:,} lines; the most is {most:,}.",
+                given=len(lines),
+                most=MOST_LINES,
+            ).at(413, "q")
+        found = list[list[str]]()
+        for start in range(0, len(lines), AT_ONCE):
+            part = lines[start : start + AT_ONCE]
+            found += await asyncio.gather(*(self._line(line, count) for line in part))
         most = max(map(len, found))
         return ["\n".join(one[min(place, len(one) - 1)] for one in found) for place in range(most)]
 

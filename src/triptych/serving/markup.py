@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from html.parser import HTMLParser
 
+from .problems import ApiError
+
 UNTRANSLATED = ("script", "style", "code", "pre", "textarea")  # elements whose text stays
 
 
@@ -53,8 +55,13 @@ class _Parts(HTMLParser):
 def cut(text: str) -> list[tuple[str, bool]]:
     """Return the parts of HTML, each with whether it is text to translate."""
     parser = _Parts()
-    parser.feed(text)
-    parser.close()
+    try:
+        parser.feed(text)
+        parser.close()
+    except AssertionError:  # the library's word for a declaration that it cannot read
+        raise ApiError("The text is not HTML that can be read. Send it as format text.").at(
+            400, "q"
+        ) from None
     return parser.parts
 
 

@@ -74,6 +74,7 @@ def problem_of(error: BaseException) -> Problem:
     else:
         return Problem(503, "The server could not answer this request.", "server_error")
     text = without_flags(str(error)) if isinstance(error, UsageError) else str(error)
+    text = text.encode("utf-8", "backslashreplace").decode()  # a client's half a character
     return Problem(status, text, KINDS.get(status, "invalid_request_error"), param, headers)
 
 

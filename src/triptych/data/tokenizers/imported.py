@@ -288,6 +288,12 @@ class ImportedTokenizer(Tokenizer):
         encoding = self._encoding(text)
         return encoding.ids, [(start, end) for start, end in encoding.offsets]
 
+    @property
+    def special_tokens(self) -> dict[int, str]:
+        """Return the token of each id that no text can spell."""
+        added = self._backend.get_added_tokens_decoder()
+        return {number: token.content for number, token in added.items() if token.special}
+
     def decode(self, ids: Iterable[int]) -> str:
         """Return a text with these ids, without special tokens.
 
