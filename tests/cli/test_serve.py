@@ -41,6 +41,7 @@ def test_runs_are_asked_for_by_the_names_of_their_folders(tmp_path: Path) -> Non
         (["--deadline", "-1"], "--deadline"),
         (["--allow-origin", "page"], "--allow-origin"),
         (["--api-key", " "], "--api-key"),
+        (["--api-key", ""], "--api-key"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(

@@ -147,7 +147,9 @@ def serve(
         ) from None
     security = Security(
         host=host,
-        api_key=access.api_key or os.environ.get(KEY_VARIABLE) or None,
+        api_key=(os.environ.get(KEY_VARIABLE) or None)
+        if access.api_key is None
+        else access.api_key,
         metrics_key=access.metrics_key,
         allow_hosts=access.allow_host,
         allow_origins=access.allow_origin,
