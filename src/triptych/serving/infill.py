@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
 from .limits import LONGEST_NAME, LONGEST_STOP, MOST_STOPS, MOST_TOKENS
 from .openai_fields import Writing
+from .openai_shapes import event
 from .problems import ApiError, Problem, problem_of
 from .served import Served, ServedRun
 
@@ -112,12 +112,12 @@ async def _answered(run: ServedRun, body: Infilling, request: DecodingRequest) -
             async for _, item in run.written([request]):
                 times.append(time.monotonic_ns())
                 if isinstance(item, str):
-                    yield _event({"content": item, "stop": False, "index": 0, "tokens": []})
+                    yield event({"content": item, "stop": False, "index": 0, "tokens": []})
                     continue
                 last = _last(body, run, item[0], read, (times[0], times[1], times[-1]))
-                yield _event({**last, "content": ""})
+                yield event({**last, "content": ""})
         except Exception as error:
-            yield _event(error_body(problem_of(error)))
+            yield event(error_body(problem_of(error)))
 
     return StreamingResponse(events(), media_type="text/event-stream")
 
@@ -159,7 +159,3 @@ def _timed(name: str, count: int, nanoseconds: int) -> dict[str, float]:
         f"{name}_per_token_ms": each,
         f"{name}_per_second": 1e3 / each if each else 0.0,
     }
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..decoding.settings import DecodingSettings
@@ -72,12 +73,9 @@ def _settings(run: ServedRun, given: Mapping[str, Any]) -> tuple[DecodingSetting
         if count > MOST_BEAMS:
             raise ApiError("num_return_sequences is more than {most}.", most=MOST_BEAMS).at(400)
         changes["beams"] = max(settings.beams, count)
-    return run.predictor.settings(**{**vars_of(settings), **changes}), count
-
-
-def vars_of(settings: DecodingSettings) -> dict[str, Any]:
-    """Return settings by name."""
-    return {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+    settings = replace(settings, **changes)
+    settings.check()
+    return settings, count
 
 
 def writes_as(key: str, before: bool = False) -> Any:
