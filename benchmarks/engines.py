@@ -30,7 +30,7 @@ from triptych.inference.loading import load
 from triptych.inference.predictor import Predictor
 from triptych.model.heads.tokens import output_of
 from triptych.recipe.schema import Recipe
-from triptych.setup.engines import use_engine
+from triptych.setup.runtimes import use_runtime
 
 KINDS = {"translator": "ctranslate2", "classifier": "onnxruntime", "writer": "llama.cpp"}
 
@@ -59,7 +59,7 @@ def main() -> None:
 def measured(path: Path, engine: str, name: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     """Return a row for each way of decoding."""
     predictor = load(path)
-    use_engine(predictor, engine, say)
+    use_runtime(predictor, engine, say)
     held = predictor.engine
     if held is None:
         raise SystemExit(f"{path} is not answered by {engine}.")

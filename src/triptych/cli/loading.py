@@ -38,14 +38,14 @@ def load_run(
     predictor = load(run, precision, draft)
     tell_place(run, predictor)
     if is_engine(engine):
-        from ..setup.engines import use_engine
+        from ..setup.runtimes import use_runtime
 
-        use_engine(predictor, engine, talk)
+        use_runtime(predictor, engine, talk)
     return predictor
 
 
 def is_engine(name: str | None) -> bool:
     """Tell whether another runtime than Triptych itself is named."""
-    from ..inference.engines.engine import ENGINES
+    from ..inference.runtimes.runtime import RUNTIMES
 
-    return name in ENGINES
+    return name in RUNTIMES

@@ -27,8 +27,8 @@ from ..runs.run import Run, RunConfig
 from ..tasks.task import Labels, Task
 
 if TYPE_CHECKING:
-    from .engines.engine import Engine
     from .predictor import Predictor
+    from .runtimes.runtime import Runtime
 
 Done = Callable[[float], object]  # receives how many examples were done, from any thread
 LONGEST_SOURCE = 4096  # tokens read at once, because attention needs memory for their square
@@ -55,7 +55,7 @@ class LoadedModel:
     config: RunConfig | None = None
     segmenter: Predictor | None = None
     drafted: Drafted | None = None
-    engine: Engine | None = None
+    engine: Runtime | None = None
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Format = Literal["ctranslate2", "onnx", "gguf"]
 
 
-class Engine(Protocol):
+class Runtime(Protocol):
     """Answer batches of encoded inputs in another runtime.
 
     What it returns is the task's raw result, so that `Task.read` makes the same predictions of it.
@@ -37,7 +37,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineKind:
+class RuntimeKind:
     """Describe a runtime.
 
     Args:
@@ -51,7 +51,7 @@ class EngineKind:
     library: str
     extra: str
     format: Format
-    open: Callable[[Path, LoadedModel], Engine]
+    open: Callable[[Path, LoadedModel], Runtime]
 
     def refuse_without_library(self) -> None:
         """Raise UsageError where the runtime is not installed."""
@@ -62,42 +62,42 @@ class EngineKind:
             )  # fmt: skip
 
 
-def _translators(folder: Path, loaded: LoadedModel) -> Engine:
-    from .translators import TranslatorEngine
+def _translators(folder: Path, loaded: LoadedModel) -> Runtime:
+    from .translators import TranslatorRuntime
 
-    return TranslatorEngine(folder, loaded)
-
-
-def _encoders(folder: Path, loaded: LoadedModel) -> Engine:
-    from .encoders import EncoderEngine
-
-    return EncoderEngine(folder, loaded)
+    return TranslatorRuntime(folder, loaded)
 
 
-def _continuations(folder: Path, loaded: LoadedModel) -> Engine:
-    from .continuations import ContinuationEngine
+def _encoders(folder: Path, loaded: LoadedModel) -> Runtime:
+    from .encoders import EncoderRuntime
 
-    return ContinuationEngine(folder, loaded)
+    return EncoderRuntime(folder, loaded)
 
 
-ENGINES: dict[str, EngineKind] = {
+def _continuations(folder: Path, loaded: LoadedModel) -> Runtime:
+    from .continuations import ContinuationRuntime
+
+    return ContinuationRuntime(folder, loaded)
+
+
+RUNTIMES: dict[str, RuntimeKind] = {
     one.name: one
     for one in (
-        EngineKind(
+        RuntimeKind(
             name="ctranslate2",
             library="ctranslate2",
             extra="ctranslate2",
             format="ctranslate2",
             open=_translators,
         ),
-        EngineKind(
+        RuntimeKind(
             name="onnxruntime",
             library="onnxruntime",
             extra="onnx",
             format="onnx",
             open=_encoders,
         ),
-        EngineKind(
+        RuntimeKind(
             name="llama.cpp",
             library="xllamacpp",
             extra="llama-cpp",

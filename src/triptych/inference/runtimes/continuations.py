@@ -25,8 +25,8 @@ MODEL = "model.gguf"
 SILENT = -1
 
 
-class ContinuationEngine:
-    """Answer requests that continue a prompt; see `engine.Engine`."""
+class ContinuationRuntime:
+    """Answer requests that continue a prompt; see `runtime.Runtime`."""
 
     def __init__(self, folder: Path, loaded: LoadedModel) -> None:
         import xllamacpp

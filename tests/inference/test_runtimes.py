@@ -1,4 +1,4 @@
-"""Test engines: predictions are those of Triptych itself, which does what they cannot."""
+"""Test other runtimes: predictions are those of Triptych itself, which does what they cannot."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from triptych.cli.loading import EngineName
 from triptych.cli.main import main
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import RunError, TriptychWarning, UsageError
-from triptych.inference.engines import check
-from triptych.inference.engines.engine import ENGINES
 from triptych.inference.loading import load
 from triptych.inference.predictor import Predictor
+from triptych.inference.runtimes import check
+from triptych.inference.runtimes.runtime import RUNTIMES
 from triptych.model.build import build
 from triptych.presets import configure
 from triptych.runs.checkpoint import weights_of
 from triptych.runs.run import Run, RunConfig
-from triptych.setup import engines
+from triptych.setup import runtimes
 from triptych.tasks.specs import SPECS
 
 SMALL = {"width": 16, "heads": 4, "inner_width": 24, "layers": 2}
@@ -95,13 +95,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def needs(name: str) -> None:
-    library = ENGINES[name].library
+    library = RUNTIMES[name].library
     pytest.importorskip(library, reason=f"{library} is not installed")
 
 
 def used(run: Path, name: str) -> tuple[Predictor, list[str]]:
     predictor, told = load(run), list[str]()
-    engines.use_engine(predictor, name, told.append)
+    runtimes.use_runtime(predictor, name, told.append)
     return predictor, told
 
 
@@ -186,23 +186,23 @@ def test_it_is_converted_and_checked_once(
         '[task]\nname = "translation"\n[data]\nsource = "en"\ntarget = "de"\n'
         f'train = "{tmp_path}/validation.tsv"\nvalidation = "{tmp_path}/validation.tsv"\n'
     )
-    monkeypatch.setattr(engines, "MOST", 5)
+    monkeypatch.setattr(runtimes, "MOST", 5)
     _, told = used(run, "ctranslate2")
     assert len(told) == 2 and "checked on 5 development examples, of which 5 are" in told[1], told
     assert "bleu" in told[1]
     (folder,) = cache.iterdir()
-    kept = json.loads((folder / engines.CHECK).read_text())
+    kept = json.loads((folder / runtimes.CHECK).read_text())
     assert kept["same"] == 5 and kept["engine"] == pytest.approx(kept["native"])
 
     def unexpected(*rest: object) -> None:
         raise AssertionError("it is converted and checked already")
 
-    monkeypatch.setattr(engines, "export_run", unexpected)
-    monkeypatch.setattr(engines, "checked", unexpected)
+    monkeypatch.setattr(runtimes, "export_run", unexpected)
+    monkeypatch.setattr(runtimes, "checked", unexpected)
     assert used(run, "ctranslate2")[1] == told[1:]
     weights = run / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
-    assert engines.converted_folder(Run(run), ENGINES["ctranslate2"]) != folder
+    assert runtimes.converted_folder(Run(run), RUNTIMES["ctranslate2"]) != folder
 
 
 def test_a_difference_is_found(tmp_path: Path) -> None:
@@ -249,15 +249,15 @@ def test_a_damaged_conversion_is_named(tmp_path: Path, cache: Path) -> None:
 
 
 def test_the_flag_names_all() -> None:
-    assert get_args(EngineName) == ("native", *ENGINES)
+    assert get_args(EngineName) == ("native", *RUNTIMES)
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = load(toy(tmp_path / "run", "classification"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for name, kind in ENGINES.items():
+    for name, kind in RUNTIMES.items():
         with pytest.raises(UsageError, match=rf"pip install 'triptych\[{kind.extra}\]'"):
-            engines.use_engine(predictor, name, print)
+            runtimes.use_runtime(predictor, name, print)
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from ...messages import Message, message
 if TYPE_CHECKING:
     from ...tasks.task import Prediction
     from ..predictor import Predictor
-    from .engine import Engine
+    from .runtime import Runtime
 
 MOST = 200  # examples
 PROMPT = 200  # characters of a text that is continued
@@ -21,7 +21,7 @@ CONTINUED = 16  # tokens written after each
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineCheck:
+class RuntimeCheck:
     """Hold how many of `examples` have the `same` answer, and the first scores of both sides.
 
     name: of the score; empty where answers are compared alone.
@@ -51,8 +51,8 @@ class EngineCheck:
 
 
 def checked(
-    predictor: Predictor, engine: Engine, examples: Sequence[Example], version: str
-) -> EngineCheck:
+    predictor: Predictor, engine: Runtime, examples: Sequence[Example], version: str
+) -> RuntimeCheck:
     """Answer `examples`, those of development, with the engine and with the model itself."""
     task, settings = predictor.task, predictor.settings()
     if task.request is not None and task.spec.architecture == "decoder":
@@ -63,7 +63,7 @@ def checked(
         predictor.engine = one
         both.append(list(predictor.answer(examples, settings, problems={})))
     native, others = both
-    found = EngineCheck(
+    found = RuntimeCheck(
         examples=len(examples),
         same=sum(_alike(*pair) for pair in zip(native, others, strict=True)),
         version=version,

@@ -26,8 +26,8 @@ VOCABULARIES = ("shared_vocabulary.json", "source_vocabulary.json", "target_voca
 CHANGING = ("min_length", "repetition_penalty", "no_repeat_ngram_size", "suppress_tokens")
 
 
-class TranslatorEngine:
-    """Answer requests with a source; see `engine.Engine`."""
+class TranslatorRuntime:
+    """Answer requests with a source; see `runtime.Runtime`."""
 
     def __init__(self, folder: Path, loaded: LoadedModel) -> None:
         import ctranslate2

@@ -29,8 +29,8 @@ PACKED = {  # the graph's inputs -> ours
 Outputs = dict[str, np.ndarray]
 
 
-class EncoderEngine:
-    """Answer with the head's outputs of a graph; see `engine.Engine`."""
+class EncoderRuntime:
+    """Answer with the head's outputs of a graph; see `runtime.Runtime`."""
 
     def __init__(self, folder: Path, loaded: LoadedModel) -> None:
         import onnxruntime

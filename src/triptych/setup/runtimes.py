@@ -18,9 +18,9 @@ from ..data.example import Example
 from ..data.load import evenly_spaced, load_split
 from ..data.sets.files import cache_folder
 from ..errors import RunError, TriptychError, brief, shell_command
-from ..inference.engines.check import MOST, EngineCheck, checked
-from ..inference.engines.engine import ENGINES, Engine, EngineKind
 from ..inference.predictor import Predictor
+from ..inference.runtimes.check import MOST, RuntimeCheck, checked
+from ..inference.runtimes.runtime import RUNTIMES, Runtime, RuntimeKind
 from ..messages import message
 from ..recipe.schema import Recipe
 from ..runs.run import Run
@@ -31,18 +31,18 @@ PARTS = ("config.json", "labels.json", "tokenizer*.json")  # what an answer depe
 Tell = Callable[[str], object]
 
 
-def use_engine(predictor: Predictor, name: str, tell: Tell) -> None:
+def use_runtime(predictor: Predictor, name: str, tell: Tell) -> None:
     """Let the runtime `name` answer for a run from now on, if it can.
 
     Args:
         predictor: A loaded run; its own model still computes losses and shows attention.
-        name: One of `ENGINES`, or "native", which changes nothing.
+        name: One of `RUNTIMES`, or "native", which changes nothing.
         tell: Receives what is done, what the check found, and why the runtime is not used.
 
     Raises:
         UsageError: The runtime is not installed.
     """
-    kind, run = ENGINES.get(name), predictor.run
+    kind, run = RUNTIMES.get(name), predictor.run
     if kind is None or run is None:
         return
     kind.refuse_without_library()
@@ -77,7 +77,7 @@ def use_engine(predictor: Predictor, name: str, tell: Tell) -> None:
     )
 
 
-def _opened(kind: EngineKind, folder: Path, predictor: Predictor) -> Engine:
+def _opened(kind: RuntimeKind, folder: Path, predictor: Predictor) -> Runtime:
     try:
         return kind.open(folder, predictor)
     except Exception as problem:  # each library has its own
@@ -87,7 +87,7 @@ def _opened(kind: EngineKind, folder: Path, predictor: Predictor) -> Engine:
         ) from None  # fmt: skip
 
 
-def converted_folder(run: Run, kind: EngineKind) -> Path:
+def converted_folder(run: Run, kind: RuntimeKind) -> Path:
     """Return where the cache keeps a run for a runtime, by the SHA-256 of all that answers."""
     names = sorted(path for part in PARTS for path in run.path.glob(part))
     whole = [str(fingerprint(path)["sha256"]) for path in (run.weights(), *names)]
@@ -95,14 +95,14 @@ def converted_folder(run: Run, kind: EngineKind) -> Path:
     return cache_folder() / "engines" / f"{key[:32]}-{kind.format}"
 
 
-def _remembered(folder: Path, version: str) -> EngineCheck | None:
+def _remembered(folder: Path, version: str) -> RuntimeCheck | None:
     """Return the check of this version of the runtime, if there was one."""
     path = folder / CHECK
     if not path.is_file():
         return None
     values = parsed(read_text(path), path, "Delete it.")
     try:
-        found = EngineCheck(**values)
+        found = RuntimeCheck(**values)
     except TypeError:  # written by another version of this package
         return None
     return found if found.version == version else None
