@@ -7,6 +7,7 @@ both together turn one sequence into another. `RecurrentConfig` is the RNN encod
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from ..checking import Count, Note, Positive, Probability
-from .dials import DECODER_ONLY, ENCODER_ONLY, UNSET, misfit
+from .dials import DECODER_ONLY, ENCODER_ONLY, STRIDES, UNSET, misfit
 from .rnn.config import RecurrentConfig as RecurrentConfig
 
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
@@ -116,6 +117,11 @@ class StackConfig:
     expert_dropout: Probability | None = None
     # in a decoder, a simpler simple recurrent unit in place of self-attention (Kim et al. 2019)
     self_attention: Literal["ssru"] | None = None
+    # in an encoder of sound, what maps its frames to vectors in place of a table of tokens:
+    # 4 frames to 1, or 2 to 1 as in Whisper (`stem.py`)
+    stem: Literal["convolution", "whisper"] | None = None
+    # numbers in a frame that a stem reads: 80 mel bands
+    features: Count | None = None
     # values that blocks take in turn, by key: {"attention_window": [4096, "unset"]} (Gemma 2)
     by_block: dict[str, list[Any]] | None = None
 
@@ -123,6 +129,11 @@ class StackConfig:
     def usable_positions(self) -> int:
         """Return the number of rows of the learned table that tokens can read."""
         return self.max_positions - self.first_position
+
+    @property
+    def frames_per_vector(self) -> int:
+        """Return how many frames a stem makes one vector of; 1 without a stem."""
+        return math.prod(STRIDES[self.stem]) if self.stem else 1
 
     @property
     def size_of_head(self) -> int:
@@ -198,9 +209,14 @@ class ModelConfig:
         return "encoder" if self.decoder is None else "encoder-decoder"
 
     def context(self, side: Side) -> int | None:
-        """Return how many positions the model has for a side; None: unlimited."""
+        """Return how many tokens, or frames of sound, the model can read of a side.
+
+        None: any number.
+        """
         stack = self.encoder if side == "source" else self.decoder
-        return stack.usable_positions if stack and stack.positions == "learned" else None
+        if stack is None or stack.positions != "learned":
+            return None
+        return stack.usable_positions * stack.frames_per_vector
 
 
 AnyConfig = ModelConfig | RecurrentConfig

@@ -47,9 +47,13 @@ SET_ONLY = (
     "expert_dropout",
     "self_attention",
     "logit_softcap",
+    "stem",
+    "features",
 )
+# the strides of a stem's convolutions
+STRIDES = {"convolution": (2, 2), "whisper": (1, 2)}
 # dials of which a causal form is not published
-ENCODER_ONLY = ("attention_blocks", "attention_globals", "disentangled")
+ENCODER_ONLY = ("attention_blocks", "attention_globals", "disentangled", "stem", "features")
 DECODER_ONLY = ("self_attention",)  # a recurrence reads one way
 UNSET = "unset"  # a value in by_block for which a recipe, in TOML, has no other word
 LONGEST_PATTERN = 10_000
@@ -107,6 +111,8 @@ def misfit(stack: StackConfig) -> str | None:
         return (
             f"norm_placement {stack.norm_placement!r} has no norm that first_norm could leave out"
         )
+    if problem := _stem_misfit(stack):
+        return problem
     biases = stack.attention_biases
     if biases is not None and [type(one) for one in biases] != 4 * [bool]:
         return f"attention_biases is {biases!r}; it must be true or false four times"
@@ -174,6 +180,17 @@ def _misfit(block: StackConfig) -> str | None:
         ):
             return problem
     return _recurrent_misfit(block) or _expert_misfit(block) or _sparse_misfit(block, key_heads)
+
+
+def _stem_misfit(stack: StackConfig) -> str | None:
+    """Return why dials of a stem do not fit, or None."""
+    if (stack.stem is None) != (stack.features is None):
+        given, missing = ("stem", "features") if stack.stem else ("features", "stem")
+        return f"{given} needs {missing}: stem = 'convolution' and features = 80, for example"
+    if stack.stem is not None and (stack.segments or stack.attention_globals == "question"):
+        name = "segments" if stack.segments else "attention_globals = 'question'"
+        return f"a stem reads sound, which has no {name}"
+    return None
 
 
 def _recurrent_misfit(block: StackConfig) -> str | None:

@@ -26,6 +26,7 @@ from .linear import Linear
 from .ops.cross_entropy import softcapped
 from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
+from .stem import Stem
 
 # up to this size of the vocabulary, logits are computed in fp32
 EXACT_LOGITS_MAX_VOCABULARY = 1024
@@ -52,6 +53,7 @@ class Transformer(nn.Module):
                 encoder, config.embedding_scale, width, of_tokens
             )
             self.encoder = Stack(encoder, is_causal=False, attention=attention)
+        self.stem = Stem(encoder) if encoder and encoder.stem else None
         self.count_globals = global_counter(encoder)
         if decoder:
             self.decoder_entrance = InputEmbedding(
@@ -104,6 +106,7 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """Map packed source ids (M,) and target ids (N,) -> states of the last stack (M or N, D).
 
+        A model with a stem reads features (M, C) as its source.
         segments (M,) number the texts of an input. selected_rows (K,) int64, rising, are the only
         source rows to compute in the last block of a model without a decoder -> (K, D). Arrays
         that only heads read are ignored; any other name is a TypeError.
@@ -131,16 +134,22 @@ class Transformer(nn.Module):
         context: Context,
         segments: Tensor | None = None,
     ) -> Tensor:
-        """Map ids (N,) of one side -> vectors (N, D), and put their layout into the context."""
+        """Map ids (N,) of one side -> vectors (N, D), and put their layout into the context.
+
+        A stem maps features (N, C) to fewer vectors, of which the layout is.
+        """
         stack = self.encoder if is_source else self.decoder
         enter = self.encoder_entrance if is_source else self.decoder_entrance
-        table = self.source_embedding if is_source else None
+        table = (self.source_embedding if is_source else None) or self.embedding
+        vectors: Tensor | None = None
+        if is_source and self.stem is not None:
+            vectors, lengths = self.stem(ids, lengths)
         context.layout = layout = PackedLayout(lengths)
         own = layout.lengths[layout.sequence] if stack.needs_lengths else None  # (N,)
         context.angles = stack.angles(layout.positions, own)
         if is_source and self.count_globals is not None:
             layout.global_counts = self.count_globals(ids, layout, segments)
-        vectors = (self.embedding if table is None else table)(ids)
+        vectors = table(ids) if vectors is None else vectors
         return enter(vectors, layout.positions, self.precision, context.rng, segments)
 
     def output_projection(self) -> tuple[Tensor, Tensor | None]:

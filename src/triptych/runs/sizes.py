@@ -244,8 +244,15 @@ def _transformer(config: ModelConfig) -> int:
         count += config.source_vocabulary_size * (width or encoder.width)
     for side, stack in config.stacks.items():
         memory = encoder.width if encoder and side == "decoder" else None
-        count += _entrance(stack, config) + _stack(stack, memory)
+        count += _entrance(stack, config) + _stack(stack, memory) + _stem(stack)
     return count
+
+
+def _stem(stack: StackConfig) -> int:
+    """Count the weights of two convolutions with a kernel of 3, which a stem has."""
+    if stack.features is None:
+        return 0
+    return stack.width * (3 * stack.features + 3 * stack.width + 2)
 
 
 def _entrance(stack: StackConfig, config: ModelConfig) -> int:
