@@ -1,0 +1,1 @@
+"""Turn sound into arrays that a model reads."""
