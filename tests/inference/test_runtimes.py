@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -173,6 +175,21 @@ def test_a_language_model(tmp_path: Path) -> None:
         assert one.log_probability == pytest.approx(other.log_probability, abs=0.1)
     with pytest.warns(TriptychWarning, match="without decoding.beams"):
         predictor.predict(TEXTS[:1], beams=2, max_length=4)
+
+
+def test_llama_cpp_ends_where_it_was_never_asked(tmp_path: Path) -> None:
+    needs("llama.cpp")
+    used(toy(tmp_path / "run", "language-modelling"), "llama.cpp")
+    (folder,) = (tmp_path / "cache").rglob("model.gguf")
+    code = (  # as it waited for ever in about one of five
+        "import sys, types; from pathlib import Path\n"
+        "from triptych.inference.runtimes.continuations import ContinuationRuntime\n"
+        "side = types.SimpleNamespace(begin_id=0)\n"
+        "loaded = types.SimpleNamespace(tokenizers=types.SimpleNamespace(target=side))\n"
+        "for _ in range(10):\n"
+        "    ContinuationRuntime(Path(sys.argv[1]), loaded)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder.parent)], check=True, timeout=100)
 
 
 def test_it_is_converted_and_checked_once(

@@ -42,6 +42,10 @@ class ContinuationRuntime:
         self.loaded = loaded
         self.server: Any = library.Server(parameters)
         self.lock = threading.Lock()  # it computes one prompt at a time, on all threads
+        # One that was never asked can wait for ever when it is closed: its thread may begin to
+        # work only after it was told to end.
+        first = {"prompt": [loaded.tokenizers.target.begin_id], "n_predict": 1}
+        self.server.handle_completions(first)
 
     def refusal(self, settings: DecodingSettings) -> str | None:
         """Return a sentence about a setting that is not asked of llama.cpp, or None."""
