@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,6 +68,12 @@ def listening(app: Any) -> Iterator[str]:
     yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
     running.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def listen() -> Callable[[Any], AbstractContextManager[str]]:
+    """What serves an application on loopback."""
+    return listening
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from .. import __version__
 from ..errors import TriptychError
 from . import infill, inspecting, libretranslate, ollama, openai, operations, pipelines, tokens
+from .description import describe
 from .guard import Guard, log
 from .problems import ErrorBody, Problem, plain_body, problem_of
 from .security import Security
@@ -84,6 +85,7 @@ def build_app(
     )  # fmt: skip
     for dialect in DIALECTS:
         app.include_router(dialect.build(served))
+    app.openapi = describe(app, error_body)
     for kind in (TriptychError, Exception):
         app.add_exception_handler(kind, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
