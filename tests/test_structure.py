@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -216,3 +217,11 @@ def test_no_pickle_on_any_path() -> None:
                 assert node.attr not in ("load", "save"), (
                     f"{path}:{node.lineno} uses torch.{node.attr}"
                 )
+
+
+def test_no_test_stops_the_clock_of_all_threads() -> None:
+    """A server's event loop that goes to sleep by a moved clock never wakes again."""
+    moved = re.compile(r"setattr\(\s*(?:[\w.]*\btime,|\"[\w.]*\btime\.)")
+    tests = Path(__file__).parent
+    found = [one.name for one in tests.rglob("*.py") if moved.search(one.read_text("utf-8"))]
+    assert not found, f"patch the module's name `time`, not the module: {found}"

@@ -24,7 +24,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr(console.time, "monotonic", lambda: self.now)
+        # not Python's own clock, by which the threads of other tests sleep
+        monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: self.now))
 
 
 class Screen(io.StringIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,6 @@ def measured_speed(
     counts. The thread computes, or waits for the others while it has a core, so other programs
     lengthen the wall time but not this. On an accelerator the wall time counts.
     """
-    import time
-
     import torch
 
     from ...model.build import build
