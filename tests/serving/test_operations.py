@@ -11,7 +11,7 @@ from triptych.errors import UsageError
 from triptych.inference.engine.engine import Engine
 from triptych.inference.engine.limits import EngineLimits
 from triptych.inference.engine.scheduler import Scheduler
-from triptych.serving import guard
+from triptych.serving import bodies
 from triptych.serving.app import build_app
 from triptych.serving.security import Security
 from triptych.serving.served import Served
@@ -128,7 +128,7 @@ def test_headers_of_every_answer(client: TestClient) -> None:
 
 
 def test_a_body_too_large_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "BODY_BYTES", 100)
+    monkeypatch.setattr(bodies, "BODY_BYTES", 100)
     for content in (b"a" * 101, iter([b"a" * 60, b"a" * 60])):
         answer = client.post("/v1/completions", content=content)
         assert answer.status_code == 413 and "100" in answer.json()["error"]["message"]

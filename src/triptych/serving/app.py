@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,8 @@ from .. import __version__
 from ..errors import TriptychError
 from . import infill, inspecting, libretranslate, ollama, openai, operations, pipelines, tokens
 from .description import describe
-from .guard import Guard, log
+from .failures import Failures
+from .guard import Guard
 from .problems import ErrorBody, Problem, plain_body, problem_of
 from .security import Security
 from .served import Served
@@ -86,8 +87,8 @@ def build_app(
     for dialect in DIALECTS:
         app.include_router(dialect.build(served))
     app.openapi = describe(app, error_body)
-    for kind in (TriptychError, Exception):
-        app.add_exception_handler(kind, _failed)
+    app.add_exception_handler(TriptychError, _failed)
+    app.add_middleware(Failures, answer=_unforeseen)  # pyright: ignore[reportArgumentType]
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     return Guard(app, security or Security(), error_body, log_texts)
@@ -110,9 +111,12 @@ def respond(request: Request, problem: Problem) -> JSONResponse:
     return JSONResponse(body, problem.status, dict(problem.headers))
 
 
+def _unforeseen(scope: MutableMapping[str, Any], error: Exception) -> Any:
+    """Return the answer to a request that one of our own bugs ended."""
+    return respond(Request(scope), problem_of(error))
+
+
 async def _failed(request: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, TriptychError):
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return respond(request, problem_of(error))
 
 

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from . import clients
-from .limits import BODY_BYTES, BODY_SECONDS
+from . import bodies, clients
+from .failures import Application, Message, Receive, Send, log
+from .limits import BODY_SECONDS
 from .problems import ApiError, ErrorBody, Problem, problem_of
 from .security import HEADERS, Security, header
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
-
-log = logging.getLogger("triptych.serving")
 
 
 class Guard:
@@ -40,6 +33,12 @@ class Guard:
         texts: bool = False,
     ) -> None:
         self.inner, self.security, self.body_of, self.texts = inner, security, body_of, texts
+        self.clients: set[clients.Client] = set()  # whose requests are being answered
+
+    def end(self, why: Exception) -> None:
+        """End every request with an error: of a stream, its last event."""
+        for client in self.clients:
+            client.lose(why)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one connection's request."""
@@ -69,10 +68,14 @@ class Guard:
             if preflight is not None:
                 await _answer(sending, preflight)
                 return
-            body = await asyncio.wait_for(_read(scope, receive), BODY_SECONDS)
-            await self._pass(scope, body, receive, sending)
-        except _Gone:
+            body = await asyncio.wait_for(bodies.read(scope, receive), BODY_SECONDS)
+            # What answers GET answers HEAD; the server below sends no body for it.
+            method = "GET" if scope["method"] == "HEAD" else scope["method"]
+            await self._pass({**scope, "method": method}, body, receive, sending)
+        except bodies.Gone:
             status = 499
+        except asyncio.CancelledError:  # the server's last seconds are over
+            status = status or 503
         except TimeoutError:
             late = Problem(408, "The request did not arrive within a minute.")
             await _answer(sending, late, self.body_of(scope["path"]))
@@ -116,11 +119,13 @@ class Guard:
             return {"type": "http.disconnect"}
 
         token, watcher = clients.current.set(client), asyncio.create_task(watch())
+        self.clients.add(client)
         try:
             await self.inner(scope, given, send)
         finally:
             clients.current.reset(token)
             watcher.cancel()
+            self.clients.discard(client)
             client.leave()
 
     def _log(
@@ -136,31 +141,6 @@ class Guard:
         if self.texts:
             values["body"] = body[:2000].decode("utf-8", "replace")
         log.info("%(method)s %(path)s %(status)s %(seconds)ss", values, extra={"values": values})
-
-
-class _Gone(Exception):
-    """Report that the client left before its request had arrived."""
-
-
-async def _read(scope: MutableMapping[str, Any], receive: Receive) -> bytes:
-    """Return the body of a request. Raises ApiError, 413, for one that is too large."""
-    length = header(dict(scope["headers"]), "content-length")
-    too_large = ApiError("The request is larger than {most:,} bytes.", most=BODY_BYTES).at(413)
-    if length is not None and length.isdigit() and int(length) > BODY_BYTES:
-        raise too_large
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        part = message.get("body", b"")
-        size += len(part)
-        if size > BODY_BYTES:
-            raise too_large
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 async def _answer(send: Send, problem: Problem, body_of: ErrorBody | None = None) -> None:

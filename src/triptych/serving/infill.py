@@ -9,36 +9,39 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
+from ..inference.engine.tickets import Piece
+from .failures import stream_problem
+from .fields import Body, Name
 from .limits import LONGEST_NAME, LONGEST_STOP, MOST_STOPS, MOST_TOKENS
 from .openai_fields import Writing
 from .openai_shapes import event
-from .problems import ApiError, Problem, problem_of
+from .problems import ApiError, Problem
 from .served import Served, ServedRun
 
 PREDICTED = 128  # tokens that are written where none are named
 MOST_EXTRA = 64  # files that are given as context
 
 
-class Extra(BaseModel):
+class Extra(Body):
     """Hold a piece of another file."""
 
     text: str
     filename: Annotated[str, Field(max_length=LONGEST_NAME * 16)] = ""
 
 
-class Infilling(BaseModel):
+class Infilling(Body):
     """Hold the body of /infill. Its other fields change only how llama.cpp computes."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    model: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
+    model: Name | None = None
     input_prefix: str = ""
     input_suffix: str = ""
-    input_extra: Annotated[list[Extra], Field(max_length=MOST_EXTRA)] = []
+    input_extra: Annotated[list[Extra], Field(fail_fast=True, max_length=MOST_EXTRA)] = Field(
+        default_factory=list
+    )
     prompt: str = ""  # is written after the prefix
     n_predict: Annotated[int, Ge(-1), Le(MOST_TOKENS)] = PREDICTED
     temperature: Annotated[float, Ge(0), Le(100)] = 0.0
@@ -48,8 +51,8 @@ class Infilling(BaseModel):
     seed: Annotated[int, Ge(-(2**63)), Le(2**63 - 1)] | None = None
     stop: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]],
-        Field(max_length=MOST_STOPS),
-    ] = []
+        Field(fail_fast=True, max_length=MOST_STOPS),
+    ] = Field(default_factory=list)
     stream: bool = False
     t_max_predict_ms: Annotated[int, Ge(0), Le(3_600_000)] = 0  # after the first line; 0: no limit
 
@@ -107,17 +110,19 @@ async def _answered(run: ServedRun, body: Infilling, request: DecodingRequest) -
         found = _last(body, run, best, read, (times[0], times[0], times[-1]))
         return JSONResponse({**found, "content": best.text})
 
+    pieces = await run.written([request])
+
     async def events() -> AsyncIterator[bytes]:
         try:
-            async for _, item in run.written([request]):
+            async for _, item in pieces:
                 times.append(time.monotonic_ns())
-                if isinstance(item, str):
-                    yield event({"content": item, "stop": False, "index": 0, "tokens": []})
+                if isinstance(item, Piece):
+                    yield event({"content": item.text, "stop": False, "index": 0, "tokens": []})
                     continue
                 last = _last(body, run, item[0], read, (times[0], times[1], times[-1]))
                 yield event({**last, "content": ""})
         except Exception as error:
-            yield event(error_body(problem_of(error)))
+            yield event(error_body(stream_problem(error)))
 
     return StreamingResponse(events(), media_type="text/event-stream")
 

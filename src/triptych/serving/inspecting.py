@@ -21,13 +21,13 @@ Kind = Literal["cross", "encoder", "decoder"]
 class Tracing(BaseModel):
     """Hold the body of /v1/trace."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     model: Annotated[str, Field(max_length=LONGEST_NAME)]
     input: str | dict[str, Any]
     to: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
     target: str | None = None
-    kinds: Annotated[list[Kind], Field(max_length=3)] = ["cross"]
+    kinds: Annotated[list[Kind], Field(fail_fast=True, max_length=3)] = ["cross"]
 
 
 def build(served: Served) -> APIRouter:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from annotated_types import Ge, Le
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
@@ -28,17 +28,22 @@ from ..data.formats.subtitles import read_subtitles
 from ..errors import DataError
 from . import languages, markup
 from .languages import Translator
-from .limits import BODY_BYTES, LONGEST_NAME, MOST_BEAMS, MOST_INPUTS
-from .problems import ApiError, Problem
+from .limits import BODY_BYTES, LONGEST_NAME, MOST_BEAMS, MOST_INPUTS, MOST_LINES
+from .problems import ApiError, Problem, without_flags
 from .served import Served
 
 Code = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Body = TypeVar("Body", bound=BaseModel)
 FILES = (".txt", ".srt", ".vtt")  # that are translated
 KEPT_FILES, KEPT_BYTES, KEPT_SECONDS = 64, 4 * BODY_BYTES, 600.0  # of translated files
-MOST_LINES = 5000  # of a text, which are translated one by one
-AT_ONCE = 32  # lines of one text that the engine is given together
 AUTO = "auto"
+
+
+def _no_flag(value: object) -> object:
+    """Refuse true and false where a number is read."""
+    if isinstance(value, bool):
+        raise ValueError("Input should be a whole number")
+    return value
 
 
 class Translation(BaseModel):
@@ -46,11 +51,12 @@ class Translation(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    q: str | Annotated[list[str], Field(max_length=MOST_INPUTS)]
+    q: str | Annotated[list[str], Field(fail_fast=True, max_length=MOST_INPUTS)]
     source: Code = AUTO
     target: Code
     format: Literal["text", "html"] = "text"
-    alternatives: Annotated[int, Ge(0), Le(MOST_BEAMS - 1)] = 0
+    # LibreTranslate reads "3" as 3, in JSON too.
+    alternatives: Annotated[int, BeforeValidator(_no_flag), Ge(0), Le(MOST_BEAMS - 1)] = 0
 
 
 class Detection(BaseModel):
@@ -187,16 +193,7 @@ class Way:
         There are fewer where the search finds fewer.
         """
         lines = text.split("\n")
-        if len(lines) > MOST_LINES:
-            raise ApiError(
-                "The text has {given:,} lines; the most is {most:,}.",
-                given=len(lines),
-                most=MOST_LINES,
-            ).at(413, "q")
-        found = list[list[str]]()
-        for start in range(0, len(lines), AT_ONCE):
-            part = lines[start : start + AT_ONCE]
-            found += await asyncio.gather(*(self._line(line, count) for line in part))
+        found = await asyncio.gather(*(self._line(line, count) for line in lines))
         most = max(map(len, found))
         return ["\n".join(one[min(place, len(one) - 1)] for one in found) for place in range(most)]
 
@@ -238,6 +235,14 @@ async def choose(found: Sequence[Translator], text: str, source: str, target: st
     raise _unsupported("source", source, [*sources, AUTO])
 
 
+def refuse_lines(count: int) -> None:
+    """Raise ApiError, 413, for more lines than are translated for one request."""
+    if count > MOST_LINES:
+        raise ApiError(
+            "The text has {given:,} lines; the most is {most:,}.", given=count, most=MOST_LINES
+        ).at(413, "q")
+
+
 def _unsupported(field: str, code: str, known: Sequence[str]) -> ApiError:
     """Return the error for a language that no run has."""
     return ApiError(
@@ -249,11 +254,16 @@ def _unsupported(field: str, code: str, known: Sequence[str]) -> ApiError:
 async def _translated(found: Sequence[Translator], body: Translation) -> dict[str, Any]:
     """Return the answer of /translate."""
     texts = [body.q] if isinstance(body.q, str) else body.q
+    is_html = body.format == "html"
+    cuts = [await run_in_threadpool(markup.cut, text) if is_html else [(text, True)]
+            for text in texts]  # fmt: skip
+    refuse_lines(sum(part.count("\n") + 1 for parts in cuts for part, is_text in parts if is_text))
     ways = [await choose(found, text, body.source, body.target) for text in texts]
-    one_text = _html if body.format == "html" else Way.lines
-    every = await asyncio.gather(
-        *(one_text(way, text, body.alternatives + 1) for way, text in zip(ways, texts, strict=True))
+    pending = (
+        _html(way, parts) if is_html else way.lines(text, body.alternatives + 1)
+        for way, text, parts in zip(ways, texts, cuts, strict=True)
     )
+    every = await asyncio.gather(*pending)
     answer: dict[str, Any] = {"translatedText": [best for best, *_ in every]}
     if body.source == AUTO:
         answer["detectedLanguage"] = [_confidence(way.source, way.chance or 0.0) for way in ways]
@@ -264,9 +274,8 @@ async def _translated(found: Sequence[Translator], body: Translation) -> dict[st
     return answer
 
 
-async def _html(way: Way, text: str, count: int) -> list[str]:
+async def _html(way: Way, parts: Sequence[tuple[str, bool]]) -> list[str]:
     """Return the translation of HTML, whose markup stays; it has no alternatives."""
-    parts = await run_in_threadpool(markup.cut, text)
 
     async def part(piece: str) -> str:
         (best, *_) = await way.lines(piece)
@@ -314,14 +323,19 @@ class Files:
             self.held.popitem(last=False)
 
 
+def kind_of(name: str) -> str:
+    """Return the ending of a file's name; ".txt" alone is an ending too."""
+    return PurePath(f"_{name}").suffix.lower()
+
+
 async def _file(
     found: Sequence[Translator], name: str, raw: bytes, source: str, target: str
 ) -> bytes:
     """Return a translated file, of the same kind."""
-    kind = PurePath(name).suffix.lower()
+    kind = kind_of(name)
     if kind not in FILES:
         raise ApiError(
-            "'{name}' is no file that is translated here. Send one of {kinds}.",
+            "The file '{name}' is of no kind that is translated here. Send one of {kinds}.",
             name=name[:LONGEST_NAME], kinds=", ".join(FILES),
         ).at(400, "file")  # fmt: skip
     if kind == ".txt":
@@ -331,12 +345,14 @@ async def _file(
             raise ApiError(
                 "'{name}' is not UTF-8 (byte {place}).", name=name[:LONGEST_NAME], place=error.start
             ).at(400, "file") from None
+        refuse_lines(text.count("\n") + 1)
         way = await choose(found, text, source, target)
         ending = "\r\n" if "\r\n" in text else "\n"
         (best, *_) = await way.lines(text.replace("\r\n", "\n"))
         return best.replace("\n", ending).encode()
     subtitles = await run_in_threadpool(_subtitles, name, raw)
     parts = [unit for place, cue in enumerate(subtitles.cues) for unit in units(cue, place)]
+    refuse_lines(len(parts))
     way = await choose(found, "\n".join(unit.text for unit in parts), source, target)
 
     async def answer(text: str) -> str | None:
@@ -356,11 +372,12 @@ async def _nothing() -> None:
 def _subtitles(name: str, raw: bytes) -> Any:
     """Read subtitles that were sent; errors name the client's file."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"file{PurePath(name).suffix.lower()}"
+        path = Path(folder) / f"file{kind_of(name)}"
         path.write_bytes(raw)
         try:
             return read_subtitles(path)
         except DataError as error:
             raise ApiError(
-                "{problem}", problem=str(error).replace(str(path), name[:LONGEST_NAME])
+                "{problem}",
+                problem=without_flags(str(error).replace(str(path), name[:LONGEST_NAME])),
             ).at(400, "file") from None

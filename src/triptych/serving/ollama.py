@@ -12,18 +12,20 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from .. import __version__
 from ..decoding.requests import DecodedText, DecodingRequest
+from ..inference.engine.tickets import Piece
 from .conversations import conversation, said
-from .limits import LONGEST_NAME, MOST_INPUTS, MOST_MESSAGES, MOST_TOKENS
+from .failures import stream_problem
+from .fields import Body, Name
+from .limits import MOST_INPUTS, MOST_MESSAGES, MOST_TOKENS
 from .openai_fields import Writing
 from .openai_shapes import finish
-from .problems import ApiError, Problem, problem_of
+from .problems import ApiError, Problem
 from .served import Served, ServedRun
 
-Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 LATEST = ":latest"  # clients add it to names without a tag
 NDJSON = "application/x-ndjson"
 # Options of a model's own that other names have here; all others change only how Ollama computes.
@@ -33,10 +35,8 @@ PASSED = ("temperature", "top_k", "top_p", "min_p", "seed", "stop", "presence_pe
 REFUSED = ("format", "images")  # fields that would change the answer
 
 
-class Asking(BaseModel):
+class Asking(Body):
     """Hold the fields that generate and chat share."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: Name
     stream: bool | None = True
@@ -62,9 +62,10 @@ class Asking(BaseModel):
     def most(self) -> int | None:
         """Return the most tokens of an answer; None: by the run's settings."""
         given = (self.options or {}).get("num_predict")
-        if given is None or (isinstance(given, int) and given < 0):  # -1, -2: until it ends
+        is_whole = isinstance(given, int) and not isinstance(given, bool)
+        if given is None or (is_whole and given < 0):  # -1, -2: until it ends
             return None
-        if not isinstance(given, int) or not 1 <= given <= MOST_TOKENS:
+        if not is_whole or not 1 <= given <= MOST_TOKENS:
             raise ApiError(
                 "options.num_predict must be a whole number from 1 to {most}.", most=MOST_TOKENS
             ).at(400)
@@ -78,35 +79,33 @@ class Generating(Asking):
     suffix: str | None = None
     system: str | None = None
     raw: bool | None = False
-    images: list[str] | None = None
+    images: Any = None
 
 
 class Chatting(Asking):
     """Hold the body of /api/chat."""
 
-    messages: Annotated[list[dict[str, Any]], Field(max_length=MOST_MESSAGES)]
-    tools: list[dict[str, Any]] | None = None
+    messages: Annotated[list[dict[str, Any]], Field(fail_fast=True, max_length=MOST_MESSAGES)]
+    tools: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
 
 
-class Embedding(BaseModel):
+class Embedding(Body):
     """Hold the body of /api/embed."""
 
-    model_config = ConfigDict(extra="ignore")
-
     model: Name
-    input: str | Annotated[list[str], Field(max_length=MOST_INPUTS)] = ""
+    input: str | Annotated[list[str], Field(fail_fast=True, max_length=MOST_INPUTS)] = ""
     truncate: bool | None = True
     dimensions: Annotated[int, Ge(1), Le(2**20)] | None = None
 
 
-class OldEmbedding(BaseModel):
+class OldEmbedding(Body):
     """Hold the body of /api/embeddings."""
 
     model: Name
     prompt: str = ""
 
 
-class Naming(BaseModel):
+class Naming(Body):
     """Hold the body of /api/show."""
 
     model: Name = ""
@@ -345,17 +344,19 @@ async def _answered(
         (best, *_) = await run.write(request)
         return JSONResponse({**_head(run), **part(said(request, best)), **last(best)})
 
+    pieces = await run.written([request])
+
     async def lines() -> AsyncIterator[bytes]:
         nonlocal first
         try:
-            async for _, item in run.written([request]):
+            async for _, item in pieces:
                 first = first or time.monotonic_ns()
-                if isinstance(item, str):
-                    yield _line({**_head(run), **part(item), "done": False})
+                if isinstance(item, Piece):
+                    yield _line({**_head(run), **part(item.text), "done": False})
                 else:
                     yield _line({**_head(run), **part(""), **last(item[0])})
         except Exception as error:
-            yield _line(error_body(problem_of(error)))
+            yield _line(error_body(stream_problem(error)))
 
     return StreamingResponse(lines(), media_type=NDJSON)
 

@@ -7,34 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from ..data.batches.encoded import Encoded
-from ..decoding.requests import DecodingRequest
 from ..decoding.settings import DecodingSettings
 from .conversations import conversation, said
-from .openai_fields import Chat, Completion, Embedding, Writing, several
+from .openai_fields import Chat, Completion, Embedding, several
 from .openai_shapes import (
-    DONE,
     Answer,
     Envelope,
     chat_logprobs,
-    event,
-    finish,
     token_logprobs,
     usage,
     written_ids,
 )
-from .problems import ApiError, plain_body, problem_of
+from .openai_streams import streamed
+from .problems import ApiError
 from .served import Served, ServedRun
-
-SSE = {"X-Accel-Buffering": "no"}  # a proxy must not hold pieces back
 
 
 def build(served: Served) -> APIRouter:
@@ -119,11 +114,8 @@ async def complete(run: ServedRun, body: Completion) -> Response:
     envelope = Envelope("text_completion", run.name, "cmpl")
     read = [one.prompt[one.hidden :] for one in asked]
     if body.stream:
-        if scored or body.max_tokens == 0:
-            raise ApiError("Streams have no logprobs, and need max_tokens. Leave out stream.").at(
-                400, "stream"
-            )
-        return _streamed(run, body, envelope, answers, read, _completion_part)
+        writes = body.max_tokens != 0
+        return await streamed(run, body, envelope, answers, read, scored, writes)
     if body.max_tokens != 0:
         found = await asyncio.gather(*(run.write(one.request) for one in answers))
         for one, (best, *_) in zip(answers, found, strict=True):
@@ -165,7 +157,7 @@ async def _asked(
     else:
         start = tokenizer.prompt("")
         if isinstance(given, str):
-            ids = tokenizer.prompt(given)
+            ids = list(await run.ids(tokenizer.prompt, given))
             hidden = len(start) if ids[: len(start)] == start else 0
         else:
             refuse_ids(given, tokenizer.vocabulary_size)
@@ -231,10 +223,8 @@ async def converse(run: ServedRun, body: Chat) -> Response:
         ).at(400, "top_logprobs")
     envelope = Envelope("chat.completion", run.name, "chatcmpl")
     if body.stream:
-        if body.logprobs:
-            raise ApiError("Streams have no logprobs. Leave out stream.").at(400, "stream")
         envelope.values["object"] = "chat.completion.chunk"
-        return _streamed(run, body, envelope, answers, [prompt], _chat_part)
+        return await streamed(run, body, envelope, answers, [prompt], bool(body.logprobs))
     found = await asyncio.gather(*(run.write(one.request) for one in answers))
     for one, (best, *_) in zip(answers, found, strict=True):
         one.decoded = best
@@ -256,56 +246,6 @@ async def converse(run: ServedRun, body: Chat) -> Response:
 def _said(one: Answer) -> str:
     assert one.decoded is not None, "a chat has an answer"
     return said(one.request, one.decoded)
-
-
-# Streams ------------------------------------------------------------------------------------------
-
-
-def _completion_part(number: int, text: str | None, reason: str | None) -> dict[str, Any]:
-    return {"index": number, "text": text or "", "finish_reason": reason, "logprobs": None}
-
-
-def _chat_part(number: int, text: str | None, reason: str | None) -> dict[str, Any]:
-    delta = {} if text is None else {"content": text}
-    return {"index": number, "delta": delta, "finish_reason": reason, "logprobs": None}
-
-
-def _streamed(
-    run: ServedRun,
-    body: Writing,
-    envelope: Envelope,
-    answers: Sequence[Answer],
-    read: Sequence[Sequence[int]],
-    part: Callable[[int, str | None, str | None], dict[str, Any]],
-) -> Response:
-    """Return the answers as server-sent events, each piece as soon as it is certain."""
-    requests: list[DecodingRequest] = [one.request for one in answers]
-    pieces = run.written(requests)
-    wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    more: dict[str, Any] = {"usage": None} if wants_usage else {}
-
-    async def events() -> AsyncIterator[bytes]:
-        for number, one in enumerate(answers):
-            if part is _chat_part:
-                role = {"role": "assistant", "content": ""}
-                yield envelope.part([{**part(number, None, None), "delta": role}], **more)
-            elif one.echo:
-                yield envelope.part([part(number, one.echo, None)], **more)
-        try:
-            async for number, item in pieces:
-                if isinstance(item, str):
-                    yield envelope.part([part(number, item, None)], **more)
-                else:
-                    answers[number].decoded = best = item[0]
-                    yield envelope.part([part(number, None, finish(best))], **more)
-        except Exception as error:
-            yield event(plain_body(problem_of(error)))
-            return
-        if wants_usage:
-            yield envelope.part([], usage=usage(read, answers))
-        yield DONE
-
-    return StreamingResponse(events(), media_type="text/event-stream", headers=SSE)
 
 
 # Embeddings ---------------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..decoding.settings import DecodingSettings
+from .fields import Body, Name, Tokens
 from .limits import (
-    LONGEST_NAME,
     LONGEST_STOP,
     MOST_ANSWERS,
     MOST_BEAMS,
@@ -27,48 +27,44 @@ from .limits import (
 from .problems import ApiError
 from .served import ServedRun
 
-Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 StopText = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
-TokenId = Annotated[int, Ge(0), Le(2**31 - 1)]
-Tokens = Annotated[list[TokenId], Field(min_length=1)]
+Stops = Annotated[list[StopText], Field(fail_fast=True, max_length=MOST_STOPS)]
 Count = Annotated[int, Ge(1), Le(MOST_TOKENS)]
 # A list of texts, or of lists of ids; a text or a list of ids is one prompt.
 Prompts = (
     str
     | Tokens
-    | Annotated[list[str], Field(min_length=1, max_length=MOST_PROMPTS)]
-    | Annotated[list[Tokens], Field(min_length=1, max_length=MOST_PROMPTS)]
+    | Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=MOST_PROMPTS)]
+    | Annotated[list[Tokens], Field(fail_fast=True, min_length=1, max_length=MOST_PROMPTS)]
 )
 Inputs = (
     str
     | Tokens
-    | Annotated[list[str], Field(min_length=1, max_length=MOST_INPUTS)]
-    | Annotated[list[Tokens], Field(min_length=1, max_length=MOST_INPUTS)]
+    | Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=MOST_INPUTS)]
+    | Annotated[list[Tokens], Field(fail_fast=True, min_length=1, max_length=MOST_INPUTS)]
 )
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Body):
     """Hold the options of a stream."""
 
     include_usage: bool | None = False
 
 
-class Writing(BaseModel):
+class Writing(Body):
     """Hold the fields that completions and chats share."""
-
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     model: Name
     n: Annotated[int, Ge(1), Le(MOST_ANSWERS)] | None = None
     temperature: Annotated[float, Ge(0), Le(100)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: Annotated[int, Ge(-(2**63)), Le(2**63 - 1)] | None = None
-    stop: StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None = None
+    stop: StopText | Stops | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     presence_penalty: Annotated[float, Ge(-2), Le(2)] | None = None
     frequency_penalty: Annotated[float, Ge(-2), Le(2)] | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: Any = None
     # beyond OpenAI's, by the names that other servers have for them
     top_k: Annotated[int, Ge(-1), Le(2**31 - 1)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -142,7 +138,7 @@ class Completion(Writing):
     best_of: Annotated[int, Ge(1), Le(MOST_ANSWERS)] | None = None
 
 
-class ResponseFormat(BaseModel):
+class ResponseFormat(Body):
     """Hold the form that an answer must have."""
 
     type: str = "text"
@@ -151,20 +147,20 @@ class ResponseFormat(BaseModel):
 class Chat(Writing):
     """Hold the body of /v1/chat/completions."""
 
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]
+    messages: Annotated[
+        list[dict[str, Any]], Field(fail_fast=True, min_length=1, max_length=MOST_MESSAGES)
+    ]
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     logprobs: bool | None = False
     top_logprobs: Annotated[int, Ge(0), Le(MOST_TOP)] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
 
 
-class Embedding(BaseModel):
+class Embedding(Body):
     """Hold the body of /v1/embeddings."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: Name
     input: Inputs

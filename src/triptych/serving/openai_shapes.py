@@ -71,20 +71,33 @@ def token_logprobs(answer: Answer, tokenizer: Tokenizer) -> dict[str, Any]:
     ids = [*answer.prompt, *written_ids(answer.decoded, tokenizer.end_id)]
     first = answer.hidden if answer.echoes else len(answer.prompt) - 1
     known = answer.scores.log_probabilities[first:]  # of the tokens after the first one
-    named = [_by_text(one, tokenizer) for one in answer.scores.top[first:]]
+    named = answer.scores.top[first:]
     # Of the first token of a text nothing is told.
     nats: list[float | None] = [None, *known] if answer.echoes else [*known]
     best: list[Any] = [None, *named] if answer.echoes else named
     shown = ids[first:] if answer.echoes else ids[first + 1 :]
-    texts = [token_text(tokenizer, one) for one in shown]
-    place, offsets = 0, list[int]()
+    return named_logprobs(shown, nats, best, tokenizer, answer.top)
+
+
+def named_logprobs(
+    ids: Sequence[int],
+    nats: Sequence[float | None],
+    best: Sequence[Sequence[tuple[int, float]] | None],
+    tokenizer: Tokenizer,
+    top: int,
+    place: int = 0,
+) -> dict[str, Any]:
+    """Return the `logprobs` of tokens of a completion, whose first is at a place of its text."""
+    texts = [token_text(tokenizer, one) for one in ids]
+    offsets = list[int]()
     for one in texts:
         offsets.append(place)
         place += len(one)
+    named = [None if one is None else _by_text(one, tokenizer) for one in best]
     return {
         "tokens": texts,
-        "token_logprobs": nats,
-        "top_logprobs": best if answer.top else None,
+        "token_logprobs": list(nats),
+        "top_logprobs": named if top else None,
         "text_offset": offsets,
     }
 
@@ -99,11 +112,6 @@ def _by_text(top: Sequence[tuple[int, float]], tokenizer: Tokenizer) -> dict[str
 
 def chat_logprobs(answer: Answer, tokenizer: Tokenizer) -> dict[str, Any]:
     """Return the `logprobs` of a chat's answer."""
-
-    def entry(number: int, nats: float) -> dict[str, Any]:
-        text = token_text(tokenizer, number)
-        return {"token": text, "logprob": nats, "bytes": list(text.encode())}
-
     ids = written_ids(answer.decoded, tokenizer.end_id)
     decoded, scores = answer.decoded, answer.scores
     assert decoded is not None, "a chat has an answer"
@@ -111,6 +119,21 @@ def chat_logprobs(answer: Answer, tokenizer: Tokenizer) -> dict[str, Any]:
     top: list[Any] = [[] for _ in ids]
     if scores is not None and answer.top:
         top = scores.top[-len(ids) :] if ids else []
+    return chat_entries(ids, nats, top, tokenizer)
+
+
+def chat_entries(
+    ids: Sequence[int],
+    nats: Sequence[float],
+    top: Sequence[Sequence[tuple[int, float]]],
+    tokenizer: Tokenizer,
+) -> dict[str, Any]:
+    """Return the `logprobs` of tokens of a chat's answer."""
+
+    def entry(number: int, nats: float) -> dict[str, Any]:
+        text = token_text(tokenizer, number)
+        return {"token": text, "logprob": nats, "bytes": list(text.encode())}
+
     return {
         "content": [
             {**entry(number, own), "top_logprobs": [entry(*one) for one in best]}

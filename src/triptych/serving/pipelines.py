@@ -15,10 +15,11 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..data.example import FIELDS
 from ..tasks.masked_words import MARK
+from .fields import Body, Name
 from .limits import LONGEST_NAME, MOST_ANSWERS, MOST_INPUTS
 from .pipeline_parameters import WRITING, flag, text_of, whole, writes_as
 from .problems import ApiError, Problem
@@ -26,9 +27,9 @@ from .served import Served, ServedRun
 
 Inputs = (
     str
-    | Annotated[list[str], Field(min_length=1, max_length=MOST_INPUTS)]
+    | Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=MOST_INPUTS)]
     | dict[str, Any]
-    | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_INPUTS)]
+    | Annotated[list[dict[str, Any]], Field(fail_fast=True, min_length=1, max_length=MOST_INPUTS)]
 )
 MASKS = ("[MASK]", "<mask>")  # as published models spell them
 MOST_LABELS = 64  # candidates of a zero-shot classification
@@ -43,12 +44,10 @@ IDLE = {
 }  # fmt: skip
 
 
-class Asked(BaseModel):
+class Asked(Body):
     """Hold the body of a request."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    model: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
+    model: Name | None = None
     inputs: Inputs
     parameters: dict[str, Any] | None = None
 
@@ -94,12 +93,14 @@ def build(served: Served) -> APIRouter:
         run = _run(served, name, body.model or request.query_params.get("model"))
         pipeline = ALL[name]
         _refuse_unknown(name, given, pipeline.parameters)
+        several = body.inputs if isinstance(body.inputs, list) else [body.inputs]
+        _refuse_many(several, given)
         if not isinstance(body.inputs, list):
             found = await pipeline.answer(run, body.inputs, given)
             return JSONResponse([found] if pipeline.wraps else found)
-        several = await asyncio.gather(*(pipeline.answer(run, one, given) for one in body.inputs))
-        return JSONResponse([one for part in several for one in part] if pipeline.joins
-                            else several)  # fmt: skip
+        answers = await asyncio.gather(*(pipeline.answer(run, one, given) for one in several))
+        return JSONResponse([one for part in answers for one in part] if pipeline.joins
+                            else answers)  # fmt: skip
 
     return router
 
@@ -133,6 +134,20 @@ def _run(served: Served, task: str, wanted: str | None) -> ServedRun:
     if not found:
         raise ApiError("No run that answers {task} is served here.", task=task).at(404)
     return found[0]
+
+
+def _refuse_many(several: Sequence[Any], given: Mapping[str, Any]) -> None:
+    """Raise ApiError, 413, for more texts than are read for one request, labels included."""
+    labels = given.get("candidate_labels")
+    each = len(labels) + 1 if isinstance(labels, list) else 1
+    count = each * len(several)
+    for one in several:
+        more = one.get("sentences") if isinstance(one, Mapping) else None
+        count += len(more) if isinstance(more, list) else 0
+    if count > MOST_INPUTS:
+        raise ApiError(
+            "The request has {count:,} texts; the most is {most:,}.", count=count, most=MOST_INPUTS
+        ).at(413, "inputs")
 
 
 def _refuse_unknown(task: str, given: Mapping[str, Any], known: frozenset[str]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import TriptychError, UsageError
+from ..errors import TriptychError
 from ..inference.engine.tickets import Busy, Cancelled, EngineError, Late
 
 
@@ -44,6 +45,8 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+FLAG = re.compile(r"(?<![\w-])--([a-z][\w.-]*)")
+SENTENCES = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 ErrorBody = Callable[[Problem], Any]
 KINDS = {
     401: "authentication_error",
@@ -73,14 +76,21 @@ def problem_of(error: BaseException) -> Problem:
         status = 400
     else:
         return Problem(503, "The server could not answer this request.", "server_error")
-    text = without_flags(str(error)) if isinstance(error, UsageError) else str(error)
+    is_ours = isinstance(error, ApiError | EngineError)
+    text = str(error) if is_ours else without_flags(str(error))
     text = text.encode("utf-8", "backslashreplace").decode()  # a client's half a character
     return Problem(status, text, KINDS.get(status, "invalid_request_error"), param, headers)
 
 
 def without_flags(text: str) -> str:
-    """Return a sentence of the command line for a client, which has no options to give."""
-    return text.replace("choose one with --to", "choose a target")
+    """Return an error of the command line for a client, which has no options to give.
+
+    The first sentence says what is wrong, and stays; a later one that names an option is left out.
+    """
+    text = text.replace("choose one with --to", "choose a target")
+    first, *others = SENTENCES.split(text)
+    kept = [FLAG.sub(r"\1", first), *(one for one in others if FLAG.search(one) is None)]
+    return " ".join(kept)
 
 
 def plain_body(problem: Problem) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Security:
         if name in names or name == self.host.lower():
             return
         raise ApiError(
-            "This server does not answer to the name '{name}'. Start it with --allow-host {name}.",
+            "This server does not answer to the name '{name}'. Who runs it can allow the name.",
             name=name[:100],
         ).at(403)
 
@@ -90,7 +90,7 @@ class Security:
         if origin.partition("://")[2].lower() == host.lower():
             return False
         raise ApiError(
-            "A page of {origin} may not use this server. Start it with --allow-origin {origin}.",
+            "A page of {origin} may not use this server. Who runs it can allow the origin.",
             origin=origin[:100],
         ).at(403)
 
@@ -129,8 +129,11 @@ def host_of(given: str) -> str:
     """Return the name of a Host header without its port, in lower case."""
     given = given.strip().lower()
     if given.startswith("["):
-        return given[1:].partition("]")[0]
-    return given.rpartition(":")[0] if given.count(":") == 1 else given
+        name, end, port = given[1:].partition("]")
+        is_whole = end and (not port or (port[0] == ":" and port[1:].isdigit()))
+        return name if is_whole else given
+    name, colon, port = given.rpartition(":")
+    return name if colon and given.count(":") == 1 and (not port or port.isdigit()) else given
 
 
 def is_loopback(host: str) -> bool:

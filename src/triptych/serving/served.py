@@ -14,8 +14,6 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
-
 from ..data.batches.encoded import Encoded
 from ..data.example import Example, texts_of
 from ..decoding.requests import DecodedText, DecodingRequest
@@ -28,8 +26,12 @@ from ..inference.predictor import Predictor
 from ..inference.search_index import as_embedder
 from ..tasks.task import Prediction, TaskSpec
 from . import clients
-from .limits import LONGEST_NAME, OFF_LOOP
+from .encoding import most_characters, off_loop, refuse_longer
+from .limits import LONGEST_NAME, PARTS_AT_ONCE
 from .problems import ApiError
+
+# The place of a request, and a piece of its answer or all answers.
+Written = tuple[int, Piece | list[DecodedText]]
 
 
 class Outbox:
@@ -87,6 +89,11 @@ class ServedRun:
         """Return what embeds texts with this run. Raises UsageError where nothing can."""
         return as_embedder(self.predictor)
 
+    @cached_property
+    def most_characters(self) -> int:
+        """Return the most characters of an input."""
+        return most_characters(self.predictor)
+
     # What is asked -------------------------------------------------------------------------------
 
     async def encode(
@@ -94,20 +101,26 @@ class ServedRun:
     ) -> tuple[Example, list[Encoded], int]:
         """Return an Example with its words, its windows, and how many of its tokens are not read.
 
-        Raises DataError or UsageError as the task does.
+        Raises DataError or UsageError as the task does, ApiError for too many characters.
         """
         predictor = self.predictor
+        given = [value for value in example.inputs.values() if isinstance(value, str)]
+        size = sum(map(len, (*given, *texts_of(example.messages))))
+        refuse_longer(size, self.most_characters)
         if predictor.segmenter is not None:
             (example,) = await self.call(partial(with_words, predictor.segmenter, [example]))
-        given = getattr(example, predictor.task.input)
-        size = sum(map(len, texts_of(given))) + len(example.passage or "")
-        if size < OFF_LOOP:
-            return example, *predictor.encode(example, truncate)
-        return example, *(await run_in_threadpool(predictor.encode, example, truncate))
+        return example, *(await off_loop(size, partial(predictor.encode, example, truncate)))
+
+    async def ids(self, encode: Callable[[str], Sequence[int]], text: str) -> Sequence[int]:
+        """Return a text that a client sent as tokens. Raises ApiError for too many characters."""
+        refuse_longer(len(text), self.most_characters, "prompt")
+        async with clients.part():
+            return await off_loop(len(text), partial(encode, text))
 
     async def request(self, example: Example, settings: DecodingSettings) -> DecodingRequest:
         """Return what is to be decoded for an Example."""
-        _, (one, *_), unseen = await self.encode(example)
+        async with clients.part():
+            _, (one, *_), unseen = await self.encode(example)
         found = self.predictor.request(one, settings)
         return replace(found, unread=found.unread + unseen)
 
@@ -121,47 +134,42 @@ class ServedRun:
         predictor, settings = self.predictor, settings or self.predictor.decoding
         if predictor.is_empty(example):
             return Prediction(text="")
-        example, encoded, unseen = await self.encode(example, truncate)
-        if self.writes:
-            requests = [predictor.request(one, settings) for one in encoded]
-            raw: Sequence[Any] = await asyncio.gather(*(self.write(one) for one in requests))
-        else:
-            raw = await self._wait(partial(self.engine.read, encoded, settings))
+        async with clients.part():
+            example, encoded, unseen = await self.encode(example, truncate)
+            if self.writes:
+                requests = [predictor.request(one, settings) for one in encoded]
+                several = (self._wait(partial(self.engine.write, one)) for one in requests)
+                raw: Sequence[Any] = await asyncio.gather(*several)
+            else:
+                raw = await self._wait(partial(self.engine.read, encoded, settings))
         prediction = predictor.task.read(raw, example, predictor.tokenizers)
         prediction.truncated_input_tokens += unseen
         return prediction
 
     async def write(self, request: DecodingRequest) -> list[DecodedText]:
         """Return the n best answers to a request, best first."""
-        return await self._wait(partial(self.engine.write, request))
+        async with clients.part():
+            return await self._wait(partial(self.engine.write, request))
 
     async def written(
-        self, requests: Sequence[DecodingRequest]
-    ) -> AsyncIterator[tuple[int, str | list[DecodedText]]]:
-        """Yield pieces of the answers to several requests, each with the place of its request.
+        self, requests: Sequence[DecodingRequest], merges: bool = False
+    ) -> AsyncIterator[Written]:
+        """Take several requests, and return an iterator over pieces of their answers.
 
-        The last item of a request is its whole result, as `write` returns it.
+        Each piece comes with the place of its request, whose last item is its whole result, as
+        `write` returns it. The first request is taken at once, the others as there is room. Where
+        it `merges`, pieces that came while the caller was busy are one.
+
+        Raises Busy where there is no room for the first.
         """
-        queue: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
-        tickets = [
-            self._submit(partial(self.engine.write, one), queue, place, pieces=True)
-            for place, one in enumerate(requests)
-        ]
-        try:
-            left = len(tickets)
-            while left:
-                place, event = await queue.get()
-                if isinstance(event, Lost):
-                    raise event.error
-                left -= isinstance(event, Done)
-                yield place, event.text if isinstance(event, Piece) else event.result
-        finally:
-            for ticket in tickets:
-                ticket.cancel()
+        feed = Feed(self, requests)
+        await feed.fill()
+        return feed.merged() if merges else feed.items()
 
     async def score(self, ids: Sequence[int], top: int = 0) -> TokenScores:
         """Return the log-probabilities of the tokens of a text, begin first."""
-        return await self._wait(partial(self.engine.score, ids, top))
+        async with clients.part():
+            return await self._wait(partial(self.engine.score, ids, top))
 
     async def embed(self, text: str) -> tuple[list[float], int]:
         """Return the vector of a text and how many tokens it has."""
@@ -169,10 +177,12 @@ class ServedRun:
         example = Example(text=text, place="The input")
         if embedder.is_empty(example):
             return [0.0] * embedder.model.config.encoder.width, 0
-        encoded, _ = embedder.encode(example)
-        raw = await self._wait(
-            partial(self.engine.read, encoded, embedder.decoding, predictor=embedder)
-        )
+        refuse_longer(len(text), self.most_characters, "input")
+        async with clients.part():
+            encoded, _ = await off_loop(len(text), partial(embedder.encode, example))
+            raw = await self._wait(
+                partial(self.engine.read, encoded, embedder.decoding, predictor=embedder)
+            )
         details = embedder.task.read(raw, example, embedder.tokenizers).details
         return details["vector"], details["tokens"]
 
@@ -182,28 +192,99 @@ class ServedRun:
 
     # The bridge ----------------------------------------------------------------------------------
 
-    def _submit(
-        self, submit: Callable[..., Ticket], queue: asyncio.Queue[Any], place: int, **options: Any
+    def submit(
+        self,
+        submit: Callable[..., Ticket],
+        queue: asyncio.Queue[Any],
+        place: int,
+        client: clients.Client,
+        **options: Any,
     ) -> Ticket:
+        """Submit a request of a client, whose events go into a queue with its place."""
         if self._outbox is None or self._outbox.loop is not asyncio.get_running_loop():
             self._outbox = Outbox()
         post = self._outbox.post
-        ticket = submit(listener=lambda event: post(queue, (place, event)), **options)
-        clients.register(ticket)
+        ticket = submit(
+            listener=lambda event: post(queue, (place, event)),
+            is_part=client.is_admitted,
+            **options,
+        )
+        client.register(ticket)
         return ticket
 
     async def _wait(self, submit: Callable[..., Ticket], **options: Any) -> Any:
         """Submit a request and return its result; a cancelled wait takes it back."""
+        client = clients.client()
+        if not options.get("urgent"):
+            await client.admit(self.engine)
         queue: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
-        ticket = self._submit(submit, queue, 0, **options)
+        ticket = self.submit(submit, queue, 0, client, **options)
+        client.waits.add(queue)
         try:
             _, event = await queue.get()
         finally:
+            client.waits.discard(queue)
             ticket.cancel()
         if isinstance(event, Lost):
             raise event.error
         assert isinstance(event, Done), "no pieces were asked for"
         return event.result
+
+
+class Feed:
+    """Submit requests of one client as there is room, and yield the pieces of their answers."""
+
+    def __init__(self, run: ServedRun, requests: Sequence[DecodingRequest]) -> None:
+        self.run, self.client = run, clients.client()
+        self.queue: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+        self.pending = deque(enumerate(requests))
+        self.tickets: list[Ticket] = []
+        self.open = 0
+
+    async def fill(self) -> None:
+        """Submit what there is room for, and at least one request if none is open."""
+        engine = self.run.engine
+        while self.pending and self.open < PARTS_AT_ONCE and (not self.open or engine.has_room):
+            if not self.open:
+                await self.client.admit(engine)
+            place, one = self.pending[0]
+            submit = partial(engine.write, one)
+            ticket = self.run.submit(submit, self.queue, place, self.client, pieces=True)
+            self.pending.popleft()
+            self.tickets.append(ticket)
+            self.open += 1
+
+    async def items(self) -> AsyncIterator[Written]:
+        """Yield the pieces, each with the place of its request."""
+        self.client.waits.add(self.queue)
+        try:
+            while self.open:
+                place, event = await self.queue.get()
+                if isinstance(event, Lost):
+                    raise event.error
+                if isinstance(event, Done):
+                    self.open -= 1
+                await self.fill()
+                yield place, event if isinstance(event, Piece) else event.result
+        finally:
+            self.client.waits.discard(self.queue)
+            for ticket in self.tickets:
+                ticket.cancel()
+
+    async def merged(self) -> AsyncIterator[Written]:
+        """Yield as `items` does; pieces of one answer that wait already are one piece."""
+        held: dict[int, Piece] = {}
+        async for place, item in self.items():
+            if not isinstance(item, Piece):
+                if place in held:
+                    yield place, held.pop(place)
+                yield place, item
+                continue
+            held[place] = held[place].then(item) if place in held else item
+            if self.queue.empty():
+                for own, piece in held.items():
+                    yield own, piece
+                held = {}
 
 
 class Served:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import signal
@@ -17,8 +18,10 @@ import uvicorn
 from ..errors import UsageError
 from ..inference.engine.engine import Engine
 from ..inference.engine.scheduler import Scheduler
+from ..inference.engine.tickets import Stopped
 from .app import build_app
-from .guard import log
+from .failures import log
+from .guard import Guard
 from .security import Security
 from .served import Served
 
@@ -66,6 +69,7 @@ class Listening:
         set_logging(log_json)
         scheduler = Scheduler(list(engines.values())).start()
         app = build_app(Served(engines), security, log_texts=log_texts)
+        drain = Drain(drain_seconds)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -76,21 +80,50 @@ class Listening:
             lifespan="on",
             backlog=BACKLOG,
             timeout_keep_alive=IDLE_SECONDS,
-            timeout_graceful_shutdown=max(1, int(drain_seconds)),
+            timeout_graceful_shutdown=drain.cancel,  # pyright: ignore[reportArgumentType]
         )
         try:
-            Server(config, scheduler).run(sockets=[self.socket])
+            Server(config, scheduler, app, drain).run(sockets=[self.socket])
         finally:
-            scheduler.close()
+            scheduler.close(join_seconds=drain.join)
             self.socket.close()
+
+
+class Drain:
+    """Divide the seconds that answers in progress are given when the server ends.
+
+    Args:
+        seconds: In which the process ends.
+
+    After `end` seconds each answer ends with an error, of a stream its last event; after `cancel`
+    those are dropped whose clients do not read; then the thread of the engines gets `join`.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.end, self.cancel, self.join = 0.85 * seconds, 0.93 * seconds, 0.05 * seconds
 
 
 class Server(uvicorn.Server):
     """Take no more requests from the first signal on, and end without passing it on."""
 
-    def __init__(self, config: uvicorn.Config, scheduler: Scheduler) -> None:
+    def __init__(
+        self, config: uvicorn.Config, scheduler: Scheduler, guard: Guard, drain: Drain
+    ) -> None:
         super().__init__(config)
-        self._scheduler = scheduler
+        self._scheduler, self._guard, self._drain = scheduler, guard, drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let answers in progress end, and end those that take too long."""
+        ending = asyncio.create_task(self._end_later())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ending.cancel()
+
+    async def _end_later(self) -> None:
+        await asyncio.sleep(self._drain.end)
+        self._guard.end(Stopped("The server is shutting down."))
+        self._scheduler.stop()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -112,9 +145,11 @@ def set_logging(as_json: bool) -> None:
     """Log one line for each request on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else logging.Formatter("%(message)s"))
-    log.handlers[:] = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    libraries = [logging.getLogger(name) for name in ("uvicorn.error", "asyncio")]
+    for one in (log, *libraries):
+        one.handlers[:] = [handler]
+        one.setLevel(logging.INFO if one is log else logging.ERROR)
+        one.propagate = False
 
 
 class JsonLines(logging.Formatter):

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any
 
-from annotated_types import Ge, Le
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from ..data.templates.published import TEXT
 from ..data.tokenizers.subwords import Tokenizer
-from .limits import BODY_BYTES, LONGEST_NAME
+from .encoding import off_loop, refuse_longer
+from .fields import Body, Name, TokenId
+from .limits import MOST_CHARACTERS, MOST_IDS
 from .openai import refuse_ids
 from .problems import ApiError
 from .served import Served, ServedRun
 
-Name = Annotated[str, Field(max_length=LONGEST_NAME)]
-TokenId = Annotated[int, Ge(0), Le(2**31 - 1)]
 
-
-class Tokenizing(BaseModel):
+class Tokenizing(Body):
     """Hold the body of /tokenize."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: Name | None = None
     prompt: str
     add_special_tokens: bool = True
 
 
-class Detokenizing(BaseModel):
+class Detokenizing(Body):
     """Hold the body of /detokenize."""
 
-    model_config = ConfigDict(extra="ignore")
-
     model: Name | None = None
-    tokens: Annotated[list[TokenId], Field(max_length=BODY_BYTES)]
+    tokens: Annotated[list[TokenId], Field(fail_fast=True, max_length=MOST_IDS)]
 
 
 def build(served: Served) -> APIRouter:
@@ -64,7 +59,9 @@ def build(served: Served) -> APIRouter:
         """Cut a text into tokens; special tokens are read where the text spells them."""
         run = _run(served, body.model)
         tokenizer = run.predictor.tokenizers.target
-        ids = list(encoded(tokenizer, body.prompt))
+        refuse_longer(len(body.prompt), MOST_CHARACTERS, "prompt")
+        cut = partial(list[int], encoded(tokenizer, body.prompt))
+        ids = await off_loop(len(body.prompt), cut)
         if body.add_special_tokens:
             ids = [*tokenizer.prompt(""), *ids]
         most = run.predictor.task.options.get("context") or run.engine.context

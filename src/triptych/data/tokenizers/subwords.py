@@ -25,6 +25,7 @@ from .panics import unheard
 from .tokenizer_file import TokenizerJson
 
 TokenizerKind = Literal["bpe", "code", "unigram", "characters", "bytes"]
+LONG = 10_000  # characters
 KINDS = ("bpe", "code", "unigram", "characters", "bytes")
 BEGIN, END, MASK = "<begin>", "<end>", "<mask>"
 
@@ -89,10 +90,11 @@ class Tokenizer:
     def _encoding(self, text: str) -> tokenizers.Encoding:
         """Encode `text`. Raises DataError also if the library fails, as for a broken import."""
         try:
-            if not self._guarded:
-                return self._backend.encode(text, add_special_tokens=False)
-            with unheard():
-                return self._backend.encode(text, add_special_tokens=False)
+            with unheard() if self._guarded else nullcontext():
+                if len(text) < LONG:
+                    return self._backend.encode(text, add_special_tokens=False)
+                # In a batch the library lets other threads of Python run meanwhile.
+                return self._backend.encode_batch([text], add_special_tokens=False)[0]
         except TypeError:
             raise _half_character([text]) from None
         except BaseException as problem:

@@ -49,7 +49,8 @@ class Engine:
             )
         self.wake: Callable[[], object] = lambda: None  # told of every new request
         self.death: BaseException | None = None  # why the engine answers nothing any more
-        self.is_closing = False
+        self.is_closing = False  # new requests are refused, parts of earlier ones are not
+        self.has_ended = False
         self._lock = threading.Lock()
         self._incoming: list[tuple[Ticket, Any]] = []
         self._waiting = 0  # requests that were submitted and are not over
@@ -71,6 +72,11 @@ class Engine:
     def live(self) -> int:
         """Return how many answers are being written."""
         return 0 if self.writer is None else self.writer.live
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether the queue takes one more request."""
+        return self.waiting < self.limits.queue
 
     @property
     def context(self) -> int | None:
@@ -139,6 +145,7 @@ class Engine:
         pieces: bool = False,
         deadline: float | None = None,
         urgent: bool = False,
+        is_part: bool = False,
     ) -> Ticket:
         """Queue a request.
 
@@ -148,6 +155,8 @@ class Engine:
             pieces: Send the answer while it is written.
             deadline: Seconds after which it is given up; None: those of the limits.
             urgent: It is taken even if the queue is full, as a check of the engine's health is.
+            is_part: It belongs to a request that was taken earlier, which may still end while the
+                engine is closing.
 
         Raises:
             Busy: The queue is full.
@@ -159,9 +168,9 @@ class Engine:
         with self._lock:
             if self.death is not None:
                 raise Stopped("The model has failed; the server must be started again.")
-            if self.is_closing:
+            if self.has_ended or (self.is_closing and not is_part):
                 raise Stopped("The server is shutting down.")
-            if self.waiting >= self.limits.queue and not urgent:
+            if not (urgent or self.has_room):
                 self.counters.refused += 1
                 raise Busy("The queue is full. Try again in a moment.")
             self.counters.submitted += 1
@@ -215,7 +224,9 @@ class Engine:
         self.end(Stopped("The model has failed; the server must be started again."))
 
     def end(self, why: Exception) -> None:
-        """End every request that waits or is being answered."""
+        """End every request that waits or is being answered; from now on none is taken."""
+        with self._lock:
+            self.has_ended = True
         self._take()
         tickets = [one.ticket for one in (*self._reading, *self._scoring, *self._calling)]
         if self.writer is not None:

@@ -47,18 +47,28 @@ class Scheduler:
         for engine in self.engines:
             engine.is_closing = True
 
-    def close(self, drain_seconds: float = 0.0) -> None:
-        """Stop: take no more requests, finish those that are there for a while, then end them."""
+    def stop(self) -> None:
+        """End the thread after its round of turns, and every request with it; do not wait."""
+        self.refuse()
+        self._is_ending = True
+        self._asked.set()
+
+    def close(self, drain_seconds: float = 0.0, join_seconds: float = 60.0) -> None:
+        """Stop: take no more requests, finish those that are there for a while, then end them.
+
+        Args:
+            drain_seconds: That requests are given to end by themselves.
+            join_seconds: That the step which is being computed is given.
+        """
         self.refuse()
         last = time.monotonic() + drain_seconds
         while self.is_alive and time.monotonic() < last and any(map(_has_work, self.engines)):
             time.sleep(0.01)
-        self._is_ending = True
-        self._asked.set()
+        self.stop()
         if self._thread.ident is None:  # it was never started
             self._end()
         else:
-            self._thread.join()
+            self._thread.join(join_seconds)
 
     def _run(self) -> None:
         torch.set_num_threads(self._threads)

@@ -42,6 +42,11 @@ class Piece:
     """Hold a piece of an answer: whole characters, after those of the pieces before."""
 
     text: str
+    tokens: tuple[int, ...] = ()  # that became certain since the piece before
+
+    def then(self, other: Piece) -> Piece:
+        """Return this piece and the next one as one."""
+        return Piece(self.text + other.text, self.tokens + other.tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Ticket:
         deadline: When the request is given up, by `time.monotonic`.
         wants_pieces: The answer is sent while it is written.
         submitted: When it was submitted.
+        sent: How many tokens its pieces brought.
         began: When its first piece or token was written; 0: not yet.
     """
 
@@ -79,6 +85,7 @@ class Ticket:
     wants_pieces: bool = False
     submitted: float = field(default_factory=time.monotonic)
     began: float = 0.0
+    sent: int = 0
     is_cancelled: bool = False
     is_over: bool = False
     event: Event | None = None  # the last one

@@ -346,8 +346,11 @@ class Writer:
                 one.ticket.began = now
                 self.counters.first.add(now - one.ticket.submitted)
             if one.ticket.wants_pieces and one.writing.request.settings.samples == 1:
-                for piece in one.writing.grown(batch.decoding.settled(number)):
-                    one.ticket.send(Piece(piece))
+                settled = batch.decoding.settled(number)
+                for piece in one.writing.grown(settled):
+                    whole = one.writing.tokens + settled[one.writing.given :]
+                    one.ticket.send(Piece(piece, tuple(whole[one.ticket.sent :])))
+                    one.ticket.sent = len(whole)
 
     def _close(self, batch: Batch) -> None:
         """End the requests whose search has ended, or let them be read again if they go on."""
