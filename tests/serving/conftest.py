@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "inference"))
 import uvicorn
 from starlette.testclient import TestClient
 from toy_runs import classifier, translator, writer
+from waits import until
 
 from triptych.inference.engine.engine import Engine
 from triptych.inference.engine.limits import EngineLimits
@@ -62,12 +63,14 @@ def listening(app: Any) -> Iterator[str]:
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
-    while not running.started:
-        assert thread.is_alive(), "the server could not start"
-        threading.Event().wait(0.01)
-    yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
-    running.should_exit = True
-    thread.join()
+    until(lambda: running.started or not thread.is_alive())
+    assert thread.is_alive(), "the server could not start"
+    try:
+        yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        running.should_exit = True
+        thread.join(30)
+        running.force_exit = thread.is_alive()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from waits import joined, until
 
 from triptych.inference.engine.engine import Engine
 
@@ -75,11 +76,10 @@ def test_many_clients_get_what_one_gets(client: Any, runs: SimpleNamespace) -> N
         one = client.completions.create(model="translator", prompt=text)
         found[text] = one.choices[0].text
 
-    threads = [threading.Thread(target=ask, args=(text,)) for text in texts]
+    threads = [threading.Thread(target=ask, args=(text,), daemon=True) for text in texts]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    joined(*threads)
     wanted = runs.translator.predict(texts)
     assert [found[text] for text in texts] == [one.text for one in wanted]
 
@@ -103,19 +103,16 @@ def test_who_leaves_takes_the_request_back(
     if stream:
         assert connection.getresponse().read(10)
     else:
-        while not engine.live:
-            time.sleep(0.01)
+        until(lambda: engine.live)
     assert connection.sock is not None or stream
     connection.close()
-    last = time.monotonic() + 30
-    while engine.counters.cancelled == before and time.monotonic() < last:
-        time.sleep(0.01)
+    until(lambda: engine.counters.cancelled > before)
     assert engine.counters.cancelled == before + 1 and not engine.live
 
 
 def test_a_client_that_sends_nothing_holds_nobody_up(client: Any, server: str) -> None:
     host, _, port = server.removeprefix("http://").partition(":")
-    idle = [socket.create_connection((host, int(port))) for _ in range(20)]
+    idle = [socket.create_connection((host, int(port)), timeout=60) for _ in range(20)]
     for one in idle:
         one.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n")
     assert client.completions.create(model="lm", prompt="a", max_tokens=2).choices

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from ..tasks.task import Task
 from .limits import (
     CHARACTERS_PER_TOKEN,
     LEAST_CHARACTERS,
@@ -20,6 +19,7 @@ from .problems import ApiError
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
 
+UNBOUNDED = 131_072  # tokens that a decoder without a limit of its own reads
 Found = TypeVar("Found")
 # Two threads: a long text holds up no short one, and a hundred of them do not starve the loop.
 _THREADS = ThreadPoolExecutor(2, thread_name_prefix="encode")
@@ -27,19 +27,14 @@ _THREADS = ThreadPoolExecutor(2, thread_name_prefix="encode")
 
 def most_characters(predictor: Predictor) -> int:
     """Return the most characters of an input of a run, by the most tokens that it reads."""
-    task = predictor.task
-    tokens = _context(task, predictor) * (MOST_WINDOWS if task.spec.windows else 1)
-    return min(MOST_CHARACTERS, max(LEAST_CHARACTERS, CHARACTERS_PER_TOKEN * tokens))
-
-
-def _context(task: Task, predictor: Predictor) -> int:
-    """Return how many tokens are read at once."""
-    if task.spec.architecture == "decoder":
-        own = predictor.model.config.context("target") or predictor.longest_source()
-    else:
-        own = predictor.longest_source()
+    task, config = predictor.task, predictor.model.config
+    is_decoder = task.spec.architecture == "decoder"
+    own = config.context("target") or UNBOUNDED if is_decoder else predictor.longest_source()
     given = [task.options.get(name) for name in ("context", "window")]
-    return min([own, *(one for one in given if isinstance(one, int) and one > 0)])
+    tokens = min([own, *(one for one in given if isinstance(one, int) and one > 0)])
+    if task.spec.windows and not is_decoder:
+        tokens *= MOST_WINDOWS
+    return min(MOST_CHARACTERS, max(LEAST_CHARACTERS, CHARACTERS_PER_TOKEN * tokens))
 
 
 def refuse_longer(size: int, most: int, param: str | None = None) -> None:

@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -127,7 +128,10 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle the signals that end a program while the server runs."""
+        """Handle the signals that end a program while the server runs in its main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         former = {one: signal.signal(one, self.handle_exit) for one in ENDING}
         try:
             yield
