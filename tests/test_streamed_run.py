@@ -200,7 +200,8 @@ def test_two_processes_share_the_shards(toy: Path) -> None:
         )
         for rank in "01"
     ]
-    told = [process.communicate(timeout=120)[0] for process in both]
+    with killed_after(*both):
+        told = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(told)
     one, two = weights(toy, "one"), weights(toy, "two")
     assert all(np.allclose(two[name], one[name], rtol=0, atol=2e-6) for name in one)

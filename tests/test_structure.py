@@ -189,7 +189,7 @@ def test_configuration_and_inits_import_no_torch() -> None:
         f"import sys\nfor name in {names!r}:\n    __import__(name)\nprint('torch' in sys.modules)"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert answer.stdout.strip() == "False"
 

@@ -23,7 +23,7 @@ TINY = (
 def pip(*words: str) -> None:
     """Run pip of this environment, which needs no network for what the tests ask of it."""
     command = [sys.executable, "-m", "pip", *words]
-    answer = subprocess.run(command, capture_output=True, text=True)
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
@@ -76,7 +76,12 @@ def test_the_wheel_works_without_the_source_tree(installed: Path, tmp_path: Path
 
     def run(*words: str) -> str:
         answer = subprocess.run(
-            [sys.executable, *words], capture_output=True, text=True, cwd=tmp_path, env=environment
+            [sys.executable, *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            timeout=300,
         )
         assert answer.returncode == 0, answer.stdout + answer.stderr
         return answer.stdout

@@ -190,7 +190,9 @@ main.main(["info", "no{CLIPBOARD}", "--debug"])
 """.replace("\x1b", "\\x1b").replace("\x07", "\\x07")
     master, slave = pty.openpty()
     with open(tmp_path / "out", "wb") as out:
-        done = subprocess.run([sys.executable, "-c", code], stdout=out, stderr=slave, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=out, stderr=slave, check=False, timeout=300
+        )
     os.close(slave)
     written = read_all(master)
     assert done.returncode == 1 and "Traceback" in written

@@ -27,7 +27,7 @@ def test_help_imports_no_torch_and_is_quick() -> None:
     for _ in range(3):
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
         )
         fastest = min(fastest, time.perf_counter() - began)
     assert done.stderr.split() == ["0", "False", "False"]
@@ -41,7 +41,9 @@ def test_every_verb_explains_itself_without_torch(verb: str) -> None:
         f"import sys, triptych.cli.main as m; c = m.run({[*verb.split(), '--help']!r}); print(c, "
         "'torch' in sys.modules, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
     assert done.stderr.split() == ["0", "False"] and "Usage" in done.stdout
 
 
@@ -145,7 +147,9 @@ def test_ctrl_c_anywhere_is_quiet(triptych: Command, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("closed", ["<&-", "'one red dogs' >&-"])
 def test_a_stream_that_was_closed_before_is_an_empty_one(trained: Path, closed: str) -> None:
     script = f"{sys.executable} -m triptych translate {trained} {closed}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False, timeout=300
+    )
     assert (done.returncode, done.stdout) == (0, "") and "triptych:" not in done.stderr
 
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from small_run import TINY
+from waits import killed_after
 
 from triptych.cli.main import run as run_command
 from triptych.cli.seeds import read_seeds
@@ -216,12 +217,14 @@ def test_an_interrupt_says_how_all_seeds_go_on(files: Path, tmp_path: Path) -> N
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert process.stderr is not None and process.stdout is not None
-    for line in process.stderr:
-        if line.startswith("step 3/"):
-            process.send_signal(signal.SIGINT)
-            break
-    rest = process.stderr.read()
-    assert process.wait(timeout=60) == 130 and process.stdout.read() == ""
+    with killed_after(process):
+        for line in process.stderr:
+            if line.startswith("step 3/"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+        process.wait(timeout=60)
+    assert process.returncode == 130 and process.stdout.read() == ""
     assert f": triptych train {out} --resume" in rest and "seed-1 --resume" not in rest
     assert list((out / "seed-1" / "checkpoints").glob("step-*/COMPLETE"))
     assert not (out / "seed-2").exists()

@@ -187,6 +187,7 @@ def test_torch_takes_the_number_from_the_flag() -> None:
         env=free,
         capture_output=True,
         text=True,
+        timeout=300,
     )
     assert any(line.split() == ["threads", "1"] for line in told.stdout.split("\n")), told
 

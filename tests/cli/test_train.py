@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from small_run import TINY
+from waits import killed_after
 
 from triptych.recipe.schema import Recipe
 
@@ -283,11 +284,13 @@ def test_interrupted_saves_and_says_how_to_go_on(name: str, files: Path, tmp_pat
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("step 3/"):
-            process.send_signal(getattr(signal, name))
-            break
-    rest = process.stderr.read()
-    assert process.wait(timeout=60) == {"SIGINT": 130, "SIGTERM": 143}[name]
+    with killed_after(process):
+        for line in process.stderr:
+            if line.startswith("step 3/"):
+                process.send_signal(getattr(signal, name))
+                break
+        rest = process.stderr.read()
+        process.wait(timeout=60)
+    assert process.returncode == {"SIGINT": 130, "SIGTERM": 143}[name]
     assert f"triptych train {tmp_path / 'run'} --resume" in rest and "Traceback" not in rest
     assert list((tmp_path / "run" / "checkpoints").glob("step-*/COMPLETE"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 SECONDS = 60.0
 
@@ -22,3 +24,24 @@ def joined(*threads: threading.Thread, seconds: float = SECONDS) -> None:
     for thread in threads:
         thread.join(seconds)
         assert not thread.is_alive(), f"{thread.name} runs after {seconds} seconds"
+
+
+@contextmanager
+def killed_after(*processes: subprocess.Popen[str], seconds: float = 300.0) -> Iterator[None]:
+    """Kill processes that run too long, so that nobody reads from them for ever, and at the end."""
+
+    def kill() -> None:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        kill()
+        for process in processes:
+            process.wait(30)

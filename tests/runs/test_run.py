@@ -225,11 +225,12 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)],
         capture_output=True,
         check=False,
+        timeout=300,
     )
     if mounted.returncode:
         pytest.skip("no file system may be mounted here")
     yield path
-    subprocess.run(["umount", str(path)], check=False)
+    subprocess.run(["umount", str(path)], check=False, timeout=300)
 
 
 def test_a_disk_that_is_really_full(tiny_disk: Path) -> None:
@@ -252,6 +253,7 @@ def test_imports_no_torch() -> None:
         [sys.executable, "-c", code],
         check=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
+        timeout=300,
     )
 
 

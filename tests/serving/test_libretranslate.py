@@ -174,7 +174,7 @@ def test_codes_are_spelt_in_several_ways() -> None:
 
 
 def test_files_are_not_kept_for_ever() -> None:
-    from triptych.serving.libretranslate import KEPT_FILES, Files
+    from triptych.serving.files import KEPT_FILES, Files
 
     files = Files()
     keys = [files.add("a.txt", b"x") for _ in range(KEPT_FILES + 5)]

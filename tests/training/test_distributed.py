@@ -55,7 +55,8 @@ def free_port() -> int:
 def test_two_processes_are_one(tmp_path: Path) -> None:
     port = free_port()
     processes = [start(tmp_path / "two", rank, port, **GIVEN) for rank in (0, 1)]
-    told = [process.communicate(timeout=120)[0] for process in processes]
+    with killed_after(*processes):
+        told = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(told)
     list(train(make_job(tmp_path / "one", **GIVEN)))  # type: ignore[arg-type]
     one, two = (read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two"))

@@ -271,7 +271,9 @@ def test_a_program_that_leaves_its_iterator_behind(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path / "run")]
     folders = f"{SOURCE}{os.pathsep}{Path(__file__).parent}"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": folders}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
     assert "KeyboardInterrupt" in done.stderr and "ignored" not in done.stderr, done.stderr
     assert saved_step(tmp_path / "run") == 3
 
@@ -285,7 +287,8 @@ def test_all_processes_stop_after_the_same_step(tmp_path: Path) -> None:
         "validates": "false",
     }
     processes = [start(tmp_path / "run", rank, port, **given) for rank in (0, 1)]
-    told = [process.communicate(timeout=120)[0] for process in processes]
+    with killed_after(*processes):
+        told = [process.communicate(timeout=120)[0] for process in processes]
     for one in told:
         assert "interrupted 5 Stopped after step 5" in one and "KeyboardInterrupt" in one, one
     assert saved_step(tmp_path / "run") == 5

@@ -26,13 +26,15 @@ def run_until(path: Path, last_step: int | None) -> bool:
         "steps=40",
         f"resume={json.dumps(path.exists())}",
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    with process, killed_after(process):
         assert process.stdout is not None
         for line in process.stdout:
             event, step, *_ = line.split()
             if last_step is not None and event == "step" and int(step) >= last_step:
                 process.kill()
                 break
+        process.wait(60)
     return process.returncode == 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,8 +20,10 @@ from .predict import Precision
 if TYPE_CHECKING:
     from ..inference.engine.engine import Engine
     from ..inference.engine.limits import EngineLimits
+    from ..serving.security import Security
 
 KEY_VARIABLE = "TRIPTYCH_API_KEY"
+MOST_WORKERS = 256
 DRAIN_SECONDS = 20.0  # that answers in progress are given when the server ends
 
 
@@ -63,6 +67,20 @@ class Access:
         ),
     ] = ()
 
+    def security(self, host: str) -> Security:
+        """Return who may ask a server on a host. Raises UsageError for a rule that cannot be."""
+        from ..serving.security import Security
+
+        given = os.environ.get(KEY_VARIABLE) or None if self.api_key is None else self.api_key
+        return Security(
+            host=host,
+            api_key=given,
+            metrics_key=self.metrics_key,
+            allow_hosts=self.allow_host,
+            allow_origins=self.allow_origin,
+            no_key=self.no_key,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
@@ -77,6 +95,14 @@ class Running:
     deadline: Annotated[
         float, Parameter(help=help_text("Seconds after which a request is given up."))
     ] = 300.0
+    workers: Annotated[
+        int,
+        Parameter(
+            help=help_text(
+                "Number of processes that answer on the processor; they share the weights."
+            )
+        ),
+    ] = 1
     log_format: Annotated[
         Literal["text", "json"],
         Parameter(help=help_text("Format of the lines on stderr, one for each request.")),
@@ -90,7 +116,10 @@ class Running:
         """Return the limits of an engine. Raises UsageError for a number that is too small."""
         from ..inference.engine.limits import EngineLimits
 
-        least = (("--queue", self.queue, 1), ("--deadline", self.deadline, 0.1))
+        least = (
+            ("--queue", self.queue, 1), ("--deadline", self.deadline, 0.1),
+            ("--workers", self.workers, 1),
+        )  # fmt: skip
         for name, value, smallest in least:
             if not value >= smallest:
                 raise UsageError(
@@ -99,6 +128,14 @@ class Running:
                     value=value,
                     least=smallest,
                 )
+        if self.workers > MOST_WORKERS:
+            raise UsageError(
+                "--workers is {value}; the most is {most}.", value=self.workers, most=MOST_WORKERS
+            )
+        if self.workers > 1 and not hasattr(os, "fork"):
+            raise UsageError(
+                "--workers needs a system that forks processes, like Linux. Leave it out."
+            )
         return EngineLimits(queue=self.queue, deadline=self.deadline)
 
 
@@ -137,7 +174,6 @@ def serve(
     if not 0 <= port <= 65_535:
         raise UsageError("--port is {port}; it must be from 0 to 65535.", port=port)
     try:
-        from ..serving.security import Security
         from ..serving.server import Listening
     except ImportError as error:
         raise UsageError(
@@ -145,22 +181,43 @@ def serve(
             "'triptych[serve]'",
             name=error.name or "fastapi",
         ) from None
-    security = Security(
-        host=host,
-        api_key=(os.environ.get(KEY_VARIABLE) or None)
-        if access.api_key is None
-        else access.api_key,
-        metrics_key=access.metrics_key,
-        allow_hosts=access.allow_host,
-        allow_origins=access.allow_origin,
-        no_key=access.no_key,
-    )
+    security = access.security(host)
     listening = Listening(host, port)  # before minutes are spent on loading
-    engines = {name: _engine(folder, device, precision, limits) for name, folder in folders.items()}
+    with _unthreaded(running.workers > 1):
+        engines = {
+            name: _engine(folder, device, precision, limits) for name, folder in folders.items()
+        }
+    _refuse_workers(running.workers, engines.values())
     talk(message("Listening on {address}. Ctrl-C ends.", address=listening.address))
     as_json = running.log_format == "json"
-    listening.serve(engines, security, as_json, running.log_texts, DRAIN_SECONDS)
+    listening.serve(engines, security, as_json, running.log_texts, DRAIN_SECONDS, running.workers)
     return 0
+
+
+def _refuse_workers(workers: int, engines: Iterable[Engine]) -> None:
+    """Raise UsageError for several workers with a run on an accelerator."""
+    if workers > 1 and any(one.predictor.device.type != "cpu" for one in engines):
+        raise UsageError(
+            "--workers is for runs on the processor, whose weights processes can share. On an "
+            "accelerator one process answers all clients together. Leave it out, or give "
+            "--device cpu."
+        )
+
+
+@contextmanager
+def _unthreaded(wanted: bool) -> Iterator[None]:
+    """Load without threads of torch: a process that has some must not be forked."""
+    if not wanted:
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def named(runs: tuple[str, ...]) -> dict[str, str]:

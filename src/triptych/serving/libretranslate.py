@@ -8,11 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-import time
-import uuid
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -28,14 +25,13 @@ from ..data.formats.subtitles import read_subtitles
 from ..errors import DataError
 from . import languages, markup
 from .languages import Translator
-from .limits import BODY_BYTES, LONGEST_NAME, MOST_BEAMS, MOST_INPUTS, MOST_LINES
+from .limits import LONGEST_NAME, MOST_BEAMS, MOST_INPUTS, MOST_LINES
 from .problems import ApiError, Problem, without_flags
 from .served import Served
 
 Code = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Body = TypeVar("Body", bound=BaseModel)
 FILES = (".txt", ".srt", ".vtt")  # that are translated
-KEPT_FILES, KEPT_BYTES, KEPT_SECONDS = 64, 4 * BODY_BYTES, 600.0  # of translated files
 AUTO = "auto"
 
 
@@ -73,7 +69,7 @@ def error_body(problem: Problem) -> dict[str, Any]:
 def build(served: Served) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["libretranslate"])
-    files = Files()
+    files = served.files
 
     @router.get("/languages")
     async def listed() -> list[dict[str, Any]]:
@@ -291,36 +287,6 @@ async def _same(text: str) -> str:
 
 
 # Files --------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Files:
-    """Keep translated files for their clients, no more than fit."""
-
-    held: OrderedDict[str, tuple[float, str, bytes]] = field(default_factory=OrderedDict)
-
-    def add(self, name: str, content: bytes) -> str:
-        """Keep a file and return its key."""
-        key = uuid.uuid4().hex
-        self.held[key] = time.monotonic() + KEPT_SECONDS, name, content
-        self._drop()
-        return key
-
-    def get(self, key: str) -> tuple[str, bytes]:
-        """Return the name and the content of a file. Raises ApiError, 404."""
-        self._drop()
-        if key not in self.held:
-            raise ApiError("There is no such file, or it was kept long enough.").at(404)
-        return self.held[key][1:]
-
-    def _drop(self) -> None:
-        now = time.monotonic()
-        while self.held:
-            until, *_ = next(iter(self.held.values()))
-            size = sum(len(content) for *_, content in self.held.values())
-            if until > now and len(self.held) <= KEPT_FILES and size <= KEPT_BYTES:
-                return
-            self.held.popitem(last=False)
 
 
 def kind_of(name: str) -> str:

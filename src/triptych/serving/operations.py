@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -13,8 +13,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from .. import __version__
-from ..inference.engine.counters import Histogram
+from ..inference.engine.counters import Counters
 from .served import Served, ServedRun
+from .tallies import COUNTED, STATES, TIMED
 
 HEALTH_SECONDS = 10.0  # within which a step must be computed
 COUNTS = {  # name -> (attribute of Counters, what it counts)
@@ -90,29 +91,36 @@ class _Collector:
 
     def collect(self) -> Iterator[Any]:
         """Yield every metric with a value for each run."""
+        table = self._served.sums()  # (R, N)
+        names, place = list(self._served.runs), len(COUNTED)
+        columns = dict(zip(COUNTED, table.T, strict=False))
         for name, (attribute, text) in COUNTS.items():
             counter = CounterMetricFamily(f"triptych_{name}", text, labels=["model"])
-            for run in self._served:
-                counter.add_metric([run.name], getattr(run.engine.counters, attribute))
+            for run, value in zip(names, columns[attribute].tolist(), strict=True):
+                counter.add_metric([run], value)
             yield counter
-        for name, text in (("waiting", "Requests that wait."), ("live", "Answers in progress.")):
+        texts = ("Requests that wait.", "Answers in progress.")
+        for name, text, column in zip(STATES, texts, table.T[-len(STATES) :], strict=True):
             gauge = GaugeMetricFamily(f"triptych_{name}", text, labels=["model"])
-            for run in self._served:
-                gauge.add_metric([run.name], getattr(run.engine, name))
+            for run, value in zip(names, column.tolist(), strict=True):
+                gauge.add_metric([run], value)
             yield gauge
-        for name, (attribute, text) in HISTOGRAMS.items():
+        held = {attribute: (name, text) for name, (attribute, text) in HISTOGRAMS.items()}
+        for attribute in TIMED:
+            name, text = held[attribute]
+            bounds: tuple[float, ...] = getattr(Counters(), attribute).bounds
+            end = place + len(bounds) + 1
             family = HistogramMetricFamily(f"triptych_{name}", text, labels=["model"])
-            for run in self._served:
-                held: Histogram = getattr(run.engine.counters, attribute)
-                family.add_metric([run.name], _buckets(held), held.total)
+            for run, row in zip(names, table.tolist(), strict=True):
+                family.add_metric([run], _buckets(bounds, row[place:end]), row[end])
+            place = end + 1
             yield family
 
 
-def _buckets(held: Histogram) -> list[tuple[str, float]]:
+def _buckets(bounds: Sequence[float], counts: Sequence[float]) -> list[tuple[str, float]]:
     """Return how many values are at most each bound, as Prometheus has them."""
-    total, found = 0, list[tuple[str, float]]()
-    bounds = (*map(str, held.bounds), "+Inf")
-    for bound, count in zip(bounds, held.counts, strict=True):
+    total, found = 0.0, list[tuple[str, float]]()
+    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
         total += count
         found.append((bound, total))
     return found

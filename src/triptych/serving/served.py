@@ -14,6 +14,8 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
+
 from ..data.batches.encoded import Encoded
 from ..data.example import Example, texts_of
 from ..decoding.requests import DecodedText, DecodingRequest
@@ -27,8 +29,10 @@ from ..inference.search_index import as_embedder
 from ..tasks.task import Prediction, TaskSpec
 from . import clients
 from .encoding import most_characters, off_loop, refuse_longer
+from .files import Files, Kept
 from .limits import LONGEST_NAME, PARTS_AT_ONCE
 from .problems import ApiError
+from .tallies import totals
 
 # The place of a request, and a piece of its answer or all answers.
 Written = tuple[int, Piece | list[DecodedText]]
@@ -290,7 +294,21 @@ class Feed:
 class Served:
     """Hold all runs that are served, by their names."""
 
-    def __init__(self, engines: Mapping[str, Engine]) -> None:
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        files: Kept | None = None,
+        sums: Callable[[], np.ndarray] | None = None,
+    ) -> None:
+        """Hold engines by the names of their runs.
+
+        Args:
+            engines: They are working.
+            files: Keeps translated files; None: in memory.
+            sums: () -> the counts (R, N) of R engines, of all workers; None: of this process.
+        """
+        self.files: Kept = Files() if files is None else files
+        self.sums = sums or partial(totals, list(engines.values()))
         self.runs = {name: ServedRun(name, engine) for name, engine in engines.items()}
 
     def get(self, name: str) -> ServedRun:

@@ -8,12 +8,17 @@ import logging
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from types import FrameType
 
+import numpy as np
+import torch
 import uvicorn
 
 from ..errors import UsageError
@@ -22,9 +27,12 @@ from ..inference.engine.scheduler import Scheduler
 from ..inference.engine.tickets import Stopped
 from .app import build_app
 from .failures import log
+from .files import SharedFiles
 from .guard import Guard
 from .security import Security
 from .served import Served
+from .tallies import Tallies
+from .workers import Workers
 
 IDLE_SECONDS = 30  # after which a connection without a request is closed
 ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -65,12 +73,52 @@ class Listening:
         log_json: bool = False,
         log_texts: bool = False,
         drain_seconds: float = 20.0,
+        workers: int = 1,
     ) -> None:
-        """Serve until SIGINT or SIGTERM, then let answers in progress end for a while."""
+        """Serve until SIGINT or SIGTERM, then let answers in progress end for a while.
+
+        Args:
+            engines: Of the runs, by name.
+            security: Who may ask.
+            log_json: Log lines of JSON.
+            log_texts: Log the beginning of what clients send.
+            drain_seconds: That answers in progress have to end in.
+            workers: Processes that answer; more than one are forked from this one.
+        """
         set_logging(log_json)
+        answer = partial(self._answer, engines, security, log_texts, Drain(drain_seconds))
+        if workers == 1:
+            answer(Served(engines))
+            return
+        several = list(engines.values())
+        tallies, threads = Tallies(workers, several), torch.get_num_threads()
+        with tempfile.TemporaryDirectory() as folder:
+            files = SharedFiles(Path(folder))
+
+            def work(number: int, leash: int) -> None:
+                torch.set_num_threads(max(1, threads // workers))
+
+                def sums() -> np.ndarray:
+                    tallies.publish(number, several)
+                    return tallies.sums()
+
+                answer(Served(engines, files, sums), leash=leash, beat=sums)
+
+            Workers(workers, work, tallies.retire, drain_seconds).run(on_end=self.socket.close)
+
+    def _answer(
+        self,
+        engines: Mapping[str, Engine],
+        security: Security,
+        log_texts: bool,
+        drain: Drain,
+        served: Served,
+        leash: int | None = None,
+        beat: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Answer in this process. `Server` describes leash and beat."""
         scheduler = Scheduler(list(engines.values())).start()
-        app = build_app(Served(engines), security, log_texts=log_texts)
-        drain = Drain(drain_seconds)
+        app = build_app(served, security, log_texts=log_texts)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -79,12 +127,13 @@ class Listening:
             date_header=False,
             proxy_headers=False,
             lifespan="on",
-            backlog=BACKLOG,
+            # How many connections are taken at once: of workers none takes those of the others.
+            backlog=BACKLOG if leash is None else 1,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=drain.cancel,  # pyright: ignore[reportArgumentType]
         )
         try:
-            Server(config, scheduler, app, drain).run(sockets=[self.socket])
+            Server(config, scheduler, app, drain, leash, beat).run(sockets=[self.socket])
         finally:
             scheduler.close(join_seconds=drain.join)
             self.socket.close()
@@ -105,13 +154,49 @@ class Drain:
 
 
 class Server(uvicorn.Server):
-    """Take no more requests from the first signal on, and end without passing it on."""
+    """Take no more requests from the first signal on, and end without passing it on.
+
+    Args:
+        config: Of uvicorn.
+        scheduler: Of the engines.
+        guard: The application.
+        drain: How long answers in progress may take.
+        leash: A file descriptor that can be read once the first process is gone; then this one
+            ends too.
+        beat: Called ten times a second.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, scheduler: Scheduler, guard: Guard, drain: Drain
+        self,
+        config: uvicorn.Config,
+        scheduler: Scheduler,
+        guard: Guard,
+        drain: Drain,
+        leash: int | None = None,
+        beat: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(config)
         self._scheduler, self._guard, self._drain = scheduler, guard, drain
+        self._leash, self._beat = leash, beat
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(BACKLOG)  # asyncio has set it to what is taken at once
+        if self._leash is not None:
+            loop, leash = asyncio.get_running_loop(), self._leash
+
+            def gone() -> None:
+                loop.remove_reader(leash)
+                self.handle_exit(signal.SIGTERM, None)
+
+            loop.add_reader(leash, gone)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look ten times a second whether to end."""
+        self._beat()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let answers in progress end, and end those that take too long."""

@@ -271,6 +271,7 @@ def test_generation_is_fast_and_the_same_in_every_process() -> None:
             capture_output=True,
             text=True,
             check=True,
+            timeout=300,
         ).stdout
         for seed in ("1", "2")
     }

@@ -51,7 +51,11 @@ def limited(code: str) -> list[str]:
     tried(function, ...) in its code prints the DataError.
     """
     done = subprocess.run(
-        [sys.executable, "-c", LITTLE + code], capture_output=True, text=True, check=False
+        [sys.executable, "-c", LITTLE + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

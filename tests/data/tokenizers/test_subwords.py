@@ -123,6 +123,7 @@ def test_training_is_the_same_in_every_process(kind: str) -> None:
             text=True,
             check=True,
             env={**os.environ, "PYTHONHASHSEED": seed},
+            timeout=300,
         ).stdout.strip()
         for seed in "12"
     }
