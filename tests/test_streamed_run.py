@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waits import killed_after
 
 import triptych
 from triptych.data.batches.shards import Shards

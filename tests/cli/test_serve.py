@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from waits import joined
 
 from triptych.cli.main import run
 from triptych.cli.serve import named
@@ -39,6 +40,8 @@ def test_runs_are_asked_for_by_the_names_of_their_folders(tmp_path: Path) -> Non
         (["--port", "70000"], "65535"),
         (["--queue", "0"], "--queue"),
         (["--deadline", "-1"], "--deadline"),
+        (["--workers", "0"], "--workers"),
+        (["--workers", "1000"], "--workers"),
         (["--allow-origin", "page"], "--allow-origin"),
         (["--api-key", " "], "--api-key"),
         (["--api-key", ""], "--api-key"),
@@ -74,15 +77,17 @@ def test_a_signal_ends_the_server_in_peace(capsys: pytest.CaptureFixture[str]) -
         body = json.dumps({"model": "lm", "prompt": "a secret", "max_tokens": 4}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{listening.address}/v1/completions", body, headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            said.append(json.load(answer)["object"])
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                said.append(json.load(answer)["object"])
+        finally:  # else the server would never end
+            os.kill(os.getpid(), signal.SIGTERM)
 
     handler = signal.getsignal(signal.SIGTERM)
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     listening.serve({"lm": Engine(writer())}, Security(), log_json=True)
-    thread.join()
+    joined(thread)
     assert said == ["text_completion"] and signal.getsignal(signal.SIGTERM) is handler
     line = json.loads(capsys.readouterr().err.strip().splitlines()[-1])
     assert line["path"] == "/v1/completions" and line["status"] == 200

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from toy_training import make_job
+from waits import killed_after
 
 from triptych.errors import UsageError
 from triptych.runs.run import read_tensors

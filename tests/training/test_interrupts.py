@@ -18,6 +18,7 @@ import pytest
 from test_distributed import free_port, start
 from test_trainer import assert_same_run, finish
 from toy_training import make_job, signalled
+from waits import killed_after
 
 from triptych.runs.run import Run
 from triptych.training.guards import STOPPING, Interrupt, exit_on_sigterm, stoppable

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from test_trainer import assert_same_run
+from waits import killed_after
 
 SCRIPT = Path(__file__).with_name("toy_training.py")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[2] / "src")}
