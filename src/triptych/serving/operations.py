@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, generate_latest
@@ -93,7 +94,7 @@ class _Collector:
         """Yield every metric with a value for each run."""
         table = self._served.sums()  # (R, N)
         names, place = list(self._served.runs), len(COUNTED)
-        columns = dict(zip(COUNTED, table.T, strict=False))
+        columns: dict[str, np.ndarray] = dict(zip(COUNTED, table.T, strict=False))
         for name, (attribute, text) in COUNTS.items():
             counter = CounterMetricFamily(f"triptych_{name}", text, labels=["model"])
             for run, value in zip(names, columns[attribute].tolist(), strict=True):
