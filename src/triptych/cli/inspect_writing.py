@@ -53,21 +53,19 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
 
 def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings) -> list[Picture]:
     """Return the tree of the search for the answer, or nothing without a beam search."""
-    from ..inspection.beam_tree import tree_of
+    from ..inference.traces import search_tree
     from ..inspection.html import Picture
     from ..inspection.views.beam_lines import markup
 
     if settings.beams < 2:
         return []
-    encoded = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)[0]
-    request, tokenizer = predictor.request(encoded, settings), predictor.tokenizers.target
-    tree = tree_of(predictor.model, request, tokenizer)
+    tree = search_tree(predictor, example, settings)
     score = f"{tree.score:.3f}".replace("-", "−")
     titles = {
         "en": f"Beam search: {tree.beams} beams; score of the answer {score}",
         "zh-Hant": f"集束搜尋：{tree.beams} 條；答案的分數 {score}",
     }
-    return [Picture(titles, markup(tree, tokenizer.decode))]  # type: ignore[arg-type]
+    return [Picture(titles, markup(tree, predictor.tokenizers.target.decode))]  # type: ignore[arg-type]
 
 
 def _rows(traces: list[Trace]) -> list[list[str]]:

@@ -210,6 +210,8 @@ class Predictor(LoadedModel):
         target: str | None = None,
         kinds: Sequence[str] = ("cross",),
         label: str = "",
+        steps: int = 0,
+        prefix: Sequence[int] = (),
         **decoding: object,
     ) -> Trace:
         """Answer `text` and trace the answer.
@@ -225,6 +227,9 @@ class Predictor(LoadedModel):
                 label asked about.
             kinds: Which attention is kept: "cross", "encoder", "decoder".
             label: What the page calls the model; its own name where empty.
+            steps: Of an encoder-decoder: how many likely tokens are kept at each step of the
+                answer, with the masks that were used.
+            prefix: Of an encoder-decoder: ids that the answer begins with.
             decoding: `beams=5`, ...
         """
         from .traces import trace_answer, trace_writing, traced_settings
@@ -238,7 +243,10 @@ class Predictor(LoadedModel):
             return trace_writing(self, example, settings, target=target, label=label)[0][0]
         if architecture == "encoder":
             return self.traces(example, target, label, windows=[1])[0]
-        return trace_answer(self, example, settings, target=target, kinds=kinds, label=label)
+        return trace_answer(
+            self, example, settings, target=target, kinds=kinds, label=label, steps=steps,
+            prefix=prefix,
+        )  # fmt: skip
 
     def traces(
         self,

@@ -11,6 +11,7 @@ from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
 
 if TYPE_CHECKING:
+    from ..inspection.beam_tree import BeamTree
     from ..inspection.trace import Trace
     from .loaded import LoadedModel
     from .predictor import Predictor
@@ -26,6 +27,8 @@ def trace_answer(
     target: str | None = None,
     kinds: Sequence[str] = ("cross",),
     label: str = "",
+    steps: int = 0,
+    prefix: Sequence[int] = (),
 ) -> Trace:
     """Answer an Example with an encoder-decoder and trace the answer.
 
@@ -36,6 +39,8 @@ def trace_answer(
         target: A text to trace as the answer instead.
         kinds: Which attention is kept: "cross", "encoder", "decoder".
         label: What the page calls the model; its own name where empty.
+        steps: How many likely tokens are kept at each step, with the masks that were used.
+        prefix: Ids that the answer begins with.
     """
     from ..inspection.trace import trace
 
@@ -49,6 +54,8 @@ def trace_answer(
         settings=settings,
         label=label or loaded.name,
         kinds=kinds,
+        steps=steps,
+        prefix=prefix,
     )
 
 
@@ -99,6 +106,14 @@ def trace_windows(
         )
         for number in numbers
     ]
+
+
+def search_tree(loaded: LoadedModel, example: Example, settings: DecodingSettings) -> BeamTree:
+    """Answer an Example by beam search and return the tree of the search."""
+    from ..inspection.beam_tree import tree_of
+
+    encoded = loaded.task.encode(example, loaded.tokenizers, loaded.labels, "use", None)[0]
+    return tree_of(loaded.model, loaded.request(encoded, settings), loaded.tokenizers.target)
 
 
 def traced_settings(settings: DecodingSettings) -> DecodingSettings:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Language = Literal["en", "zh-Hant"]
 TITLES: dict[Language, str] = {"en": "Attention", "zh-Hant": "注意力"}
-# Concatenated in this order they are one script.
+# Concatenated in this order they are one script; the last begins to draw.
 SCRIPTS = (
     "words.js",
     "map.js",
@@ -32,6 +32,7 @@ SCRIPTS = (
     "attribution.js",
     "expected.js",
     "page.js",
+    "start.js",
 )
 
 
@@ -82,7 +83,7 @@ def page(
     """
     folder = resources.files("triptych.inspection")
     parts = {name: (folder / f"page.{name}").read_text("utf-8") for name in ("html", "css")}
-    parts["js"] = "".join((folder / name).read_text("utf-8") for name in SCRIPTS)
+    parts["js"] = viewer() + (folder / SCRIPTS[-1]).read_text("utf-8")
     # "<" must not be in a script element's data, because a sentence could close the element.
     data = "[" + ",".join(trace.to_json() for trace in traces) + "]"
     fields = {
@@ -100,6 +101,12 @@ def page(
     return pieces[0] + "".join(
         fields[name] + rest for name, rest in (piece.split("}", 1) for piece in pieces[1:])
     )
+
+
+def viewer() -> str:
+    """Return the script that draws traces, for a page that says itself when it begins."""
+    folder = resources.files("triptych.inspection")
+    return "".join((folder / name).read_text("utf-8") for name in SCRIPTS[:-1])
 
 
 def write(

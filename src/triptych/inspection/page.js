@@ -127,24 +127,16 @@ function drawPanel(panel, trace, state) {
 }
 
 function draw() {
-  document.documentElement.lang = language;
-  document.getElementById("language").textContent = say("switch");
-  document.getElementById("warning").textContent = say("warning");
   panels.forEach(([panel, trace, state]) => drawPanel(panel, trace, state));
 }
 
-/* page.html#token-12 opens with token 12 chosen. */
-const asked = /^#token-(\d{1,6})$/.exec(location.hash);
-const main = document.getElementById("panels");
-const panels = JSON.parse(document.getElementById("traces").textContent).map((trace) => {
+/** Add a panel that shows a trace; `token` is the one chosen at first, -1 for none. */
+function addPanel(parent, trace, token = -1) {
   const kinds = Object.keys(trace.attention), kind = kinds.includes("cross") ? "cross" : kinds[0];
   const isEncoder = kind === "encoder" || kind === "causal"; // The last layer is the one closest to the answer.
   const layer = isEncoder ? trace.attention[kind].shape[0] - 1 : -1;
-  const token = asked && isEncoder && Number(asked[1]) < trace.source.length ? Number(asked[1]) : -1;
-  return [make(main, "section"), trace, { kind, layer, head: -1, token, place: token }];
-});
-document.getElementById("language").addEventListener("click", () => { language = language === "en" ? "zh-Hant" : "en"; draw(); });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-let width = innerWidth;
-addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } }); // Lines follow the tokens.
-draw();
+  const chosen = isEncoder && token < trace.source.length ? token : -1;
+  const panel = [make(parent, "section"), trace, { kind, layer, head: -1, token: chosen, place: chosen }];
+  panels.push(panel);
+  return panel;
+}

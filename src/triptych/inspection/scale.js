@@ -1,6 +1,7 @@
 /* One scale of colours for all panels, and the colour bar that shows its numbers. */
 const STRETCH = 160, LEGEND = 324, BAR_HEIGHT = 46; // pixels: the colour bar, the same with its words, the space above a map
 const SWATCHES = 32;
+const panels = []; // [element, trace, state] of everything that is shown
 
 /** "view": full colour is the largest weight that any panel now shows; "all": that of every layer and head. */
 const colours = { scale: "view" };

@@ -10,11 +10,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
@@ -26,6 +27,7 @@ from ..tasks.task import Labels, Task
 from . import html
 from .attribution import Attribution, exact
 from .cells import PieceDecoder, TokenCell, cells, regroup
+from .steps import ShownMask, Step, masks_of, steps_of
 from .views.expected import Expected
 
 TRACE_VERSION = 1
@@ -57,6 +59,8 @@ class Trace:
         attribution: Of the answer, over the source's cells.
         expected: What a decoder-only model expected after each cell.
         window: (which, of how many) where a long text was read in windows.
+        steps: What could have been written at each token of the answer; empty unless asked for.
+        masks: Kind of attention -> the masks that its layers used; empty unless asked for.
         trace_version: Of the JSON format.
     """
 
@@ -71,6 +75,8 @@ class Trace:
     attribution: Attribution | None = None
     expected: Expected | None = None
     window: tuple[int, int] = (1, 1)
+    steps: list[Step] = field(default_factory=list[Step])
+    masks: dict[str, list[ShownMask]] = field(default_factory=dict[str, list[ShownMask]])
     trace_version: int = TRACE_VERSION
 
     def __repr__(self) -> str:
@@ -109,6 +115,13 @@ class Trace:
             "window": list(self.window),
             "notes": sorted(set(notes)),
         }
+        if self.steps:
+            content["steps"] = [one.to_json() for one in self.steps]
+            content["first_tokens"] = [cell.tokens[0] for cell in self.target]
+        if self.masks:
+            content["masks"] = {
+                kind: [one.to_json() for one in several] for kind, several in self.masks.items()
+            }
         return json.dumps(content, ensure_ascii=False)
 
 
@@ -156,12 +169,11 @@ def look(
     target: Sequence[int],
     begin: int,
     kinds: Sequence[str] = ("cross",),
-) -> tuple[dict[str, np.ndarray], list[float]]:
+) -> tuple[dict[str, np.ndarray], Tensor]:
     """Read one answer by forced decoding.
 
     `source` is as the encoder gets it, `target` the produced ids, with the end token if there was
-    one. Returns attention by kind, (L, H, T, S) in fp32, and each target token's log-probability
-    in nats.
+    one. Returns attention by kind, (L, H, T, S) in fp32, and the logits of each step, (T, V) fp32.
     """
     device = next(model.parameters()).device
     shifted = [begin, *target[:-1]]
@@ -173,14 +185,17 @@ def look(
     }
     with exact(model):
         logits = model.project(model(**inputs)).float()  # (T, V)
-        picked = logits.log_softmax(-1).gather(1, torch.tensor(target, device=device)[:, None])[
-            :, 0
-        ]
         found = {
             kind: model.attention_weights(kind=kind, **inputs)[:, 0].float().cpu().numpy()
             for kind in kinds
         }
-    return found, picked.tolist()
+    return found, logits
+
+
+def _chances(logits: Tensor, target: Sequence[int]) -> list[float]:
+    """Return each target token's log-probability in nats."""
+    written = torch.tensor(target, device=logits.device)[:, None]
+    return logits.log_softmax(-1).gather(1, written)[:, 0].tolist()
 
 
 def trace(
@@ -193,11 +208,14 @@ def trace(
     settings: DecodingSettings,
     label: str = "",
     kinds: Sequence[str] = ("cross",),
+    steps: int = 0,
+    prefix: Sequence[int] = (),
 ) -> Trace:
     """Answer one Example as the Task does, and trace the best answer.
 
     With `example.target` set that text is traced instead: it is forced, and nothing is searched.
-    Raises UsageError for a target where the task learns no target text.
+    `steps` is how many likely tokens are kept at each step, with the masks; `prefix` are ids that
+    the answer begins with. Raises UsageError for a target where the task learns no target text.
     """
     if example.target and "target" not in task.needs:
         raise UsageError(
@@ -213,9 +231,12 @@ def trace(
     else:
         assert task.request is not None, "a model with a decoder generates text"
         request = task.request(encoded, settings, tokenizers)
+        if prefix:
+            first = request.prompt or [tokenizers.target.begin_id]
+            request = replace(request, prompt=[*first, *prefix])
         best = decode(model, [request], tokenizers.target)[0][0]
         ends = [tokenizers.target.end_id] if best.finished else []
-        answer = [*begun, *best.tokens, *ends]
+        answer = [*begun, *prefix, *best.tokens, *ends]
     source = encoded.inputs["source"].tolist()
     found = trace_tokens(
         model,
@@ -226,6 +247,7 @@ def trace(
         label=label,
         kinds=kinds,
         begin=begin,
+        steps=steps,
     )
     found.notes.extend(["source_cut"] * bool(encoded.unseen))
     return found
@@ -241,10 +263,12 @@ def trace_tokens(
     label: str = "",
     kinds: Sequence[str] = ("cross",),
     begin: int | None = None,
+    steps: int = 0,
 ) -> Trace:
     """Return the Trace of one source and its answer, both given as ids.
 
-    begin: the token before the answer; None: the tokenizer's.
+    begin: the token before the answer; None: the tokenizer's. steps: how many likely tokens are
+    kept at each step, with the masks; 0: neither.
 
     A model without attention gives a Trace with the note "no_attention".
     """
@@ -261,7 +285,8 @@ def trace_tokens(
         kinds = ()
         notes.append("no_attention")
     first = target_tokenizer.begin_id if begin is None else begin
-    attention, chances = look(model, source, target, first, kinds)
+    attention, logits = look(model, source, target, first, kinds)
+    chances = _chances(logits, target)
     if not target or target[-1] != target_tokenizer.end_id:
         notes.append("cut")
     shown = {"source": cells(source_tokenizer, source), "target": cells(target_tokenizer, target)}
@@ -280,4 +305,14 @@ def trace_tokens(
         ],
         label=label,
         notes=notes,
+        steps=steps_of(logits, target, target_tokenizer, steps) if steps else [],
+        masks=_masks(model, kinds, shown) if steps else {},
     )
+
+
+def _masks(
+    model: Any, kinds: Sequence[str], shown: dict[str, list[TokenCell]]
+) -> dict[str, list[ShownMask]]:
+    if isinstance(model.config, RecurrentConfig):
+        return {}
+    return masks_of(model, kinds, shown["source"], shown["target"])

@@ -77,6 +77,7 @@ const WORDS = {
   },
 };
 let language = document.documentElement.lang;
+function setLanguage(name) { language = name; }
 
 const say = (key, ...values) => WORDS[language][key].replace(/\{(\d)\}/g, (place, number) => values[number] ?? place);
 const short = (value) => (value >= 0.995 ? "1.00" : value.toFixed(value < 0.0995 ? 3 : 2));

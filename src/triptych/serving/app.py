@@ -14,7 +14,17 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..errors import TriptychError
-from . import infill, inspecting, libretranslate, ollama, openai, operations, pipelines, tokens
+from . import (
+    infill,
+    inspecting,
+    libretranslate,
+    ollama,
+    openai,
+    operations,
+    page,
+    pipelines,
+    tokens,
+)
 from .description import describe
 from .failures import Failures
 from .guard import Guard
@@ -55,6 +65,7 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(ollama.build, ("/api",), ollama.error_body),
     Dialect(infill.build, ("/infill",), infill.error_body),
     Dialect(tokens.build, ("/tokenizer_info", "/tokenize", "/detokenize")),
+    Dialect(page.build, ("/", "/static", "/v1/runs")),
     Dialect(operations.build, ("/health", "/ready", "/metrics", "/version")),
 )
 

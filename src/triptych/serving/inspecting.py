@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,9 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from ..inference.traces import search_tree
+from ..inspection.beam_tree import BeamTree
+from ..inspection.trace import Trace
 from .limits import LONGEST_NAME
 from .problems import ApiError
 from .served import Served, ServedRun
@@ -28,6 +32,10 @@ class Tracing(BaseModel):
     to: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
     target: str | None = None
     kinds: Annotated[list[Kind], Field(fail_fast=True, max_length=3)] = ["cross"]
+    steps: Annotated[int, Field(ge=0, le=20)] = 0
+    prefix: Annotated[list[int], Field(max_length=1000)] = []
+    beams: Annotated[int, Field(ge=1, le=10)] | None = None
+    max_length: Annotated[int, Field(ge=1, le=500)] | None = None
 
 
 def build(served: Served) -> APIRouter:
@@ -44,8 +52,11 @@ def build(served: Served) -> APIRouter:
                 "A text of {size:,} characters is too long to trace; the most is {most:,}.",
                 size=size, most=LONGEST_TRACED,
             ).at(413, "input")  # fmt: skip
-        found = await run.call(partial(_traced, run, body))
-        return Response(await run_in_threadpool(found.to_json), media_type="application/json")
+        found, tree = await run.call(partial(_traced, run, body))
+        text = await run_in_threadpool(found.to_json)
+        if tree is not None:
+            text = f'{text[:-1]}, "beam_tree": {json.dumps(asdict(tree), ensure_ascii=False)}}}'
+        return Response(text, media_type="application/json")
 
     @router.get("/runs/{name}/metrics")
     async def metrics(name: str) -> dict[str, Any]:
@@ -60,7 +71,16 @@ def build(served: Served) -> APIRouter:
     return router
 
 
-def _traced(run: ServedRun, body: Tracing) -> Any:
-    return run.predictor.trace(
-        body.input, to=body.to, target=body.target, kinds=tuple(body.kinds), label=run.name
-    )
+def _traced(run: ServedRun, body: Tracing) -> tuple[Trace, BeamTree | None]:
+    """Return the trace of an answer, and the tree of its search where there was one."""
+    changes = {"beams": body.beams, "max_length": body.max_length}
+    given = {name: value for name, value in changes.items() if value is not None}
+    found = run.predictor.trace(
+        body.input, to=body.to, target=body.target, kinds=tuple(body.kinds), label=run.name,
+        steps=body.steps, prefix=body.prefix, **given,
+    )  # fmt: skip
+    settings = run.predictor.settings(**given)
+    if settings.beams < 2 or body.target is not None or body.prefix or not run.writes:
+        return found, None
+    example = run.predictor.example(body.input, "The text", body.to)
+    return found, search_tree(run.predictor, example, settings)

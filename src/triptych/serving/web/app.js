@@ -1,0 +1,208 @@
+/* The page: choose a run, write a text, watch the answer, then look inside. */
+import { addPanel, draw as drawPanels, make, panels } from "/static/viewer.js";
+import { Refused, ask, setKey, stream } from "/static/asking.js";
+import { drawCurves } from "/static/curves.js";
+import { drawGuide } from "/static/guided.js";
+import { drawAnswer } from "/static/answers.js";
+import { drawMasks } from "/static/masks.js";
+import { drawSteps } from "/static/steps.js";
+import { TEXTS, preferred, say, setLanguage } from "/static/texts.js";
+import { drawTree } from "/static/tree.js";
+
+const TABS = ["learn", "look", "curves"], CHOICES = 8; // choices: next tokens shown at a step
+const EXAMPLES = { en: ["I am a student.", "Two dogs run through the snow."], "zh-Hant": ["我是學生。", "我喜歡貓。"], "zh-Hans": ["我是学生。", "我喜欢猫。"] };
+const content = document.getElementById("content"), said = document.getElementById("said");
+const state = { tab: "learn", runs: [], run: "", beside: "", text: "", to: "", beams: 1, found: null, steps: null };
+
+const stored = (name) => localStorage.getItem(name) ?? "";
+const runOf = (name) => state.runs.find((one) => one.name === name);
+
+// What is asked -------------------------------------------------------------------------------------
+
+const kindsOf = (run) => (run.architecture === "encoder-decoder" && run.attention ? (run.recurrent ? ["cross"] : ["cross", "encoder", "decoder"]) : ["cross"]);
+
+function traced(run, prefix = []) {
+  const writes = run.architecture === "encoder-decoder";
+  const body = { model: run.name, input: inputOf(run), kinds: kindsOf(run), ...(writes && { steps: CHOICES, prefix, beams: prefix.length ? 1 : state.beams }) };
+  if (state.to && run.targets.length > 1) body.to = state.to;
+  return ask("/v1/trace", body);
+}
+
+const inputOf = (run) => (run.input === "messages" ? { messages: [{ role: "user", content: state.text }] } : state.text);
+
+async function answered(run, show) {
+  if (!run.writes || (run.targets.length > 1)) return;
+  const isChat = run.input === "messages";
+  const body = isChat ? { model: run.name, messages: [{ role: "user", content: state.text }] } : { model: run.name, prompt: state.text };
+  let text = "";
+  for await (const part of stream(isChat ? "/v1/chat/completions" : "/v1/completions", { ...body, max_tokens: 64 })) {
+    const choice = part.choices?.[0];
+    text += (isChat ? choice?.delta?.content : choice?.text) ?? "";
+    show(text);
+  }
+}
+
+// What is shown -------------------------------------------------------------------------------------
+
+function select(parent, key, options, value, changed) {
+  const label = make(parent, "label", { class: "field" });
+  make(label, "span", {}, say(key));
+  const box = make(label, "select", { "data-key": key });
+  for (const [name, text] of options) make(box, "option", { value: name }, text).selected = name === value;
+  box.addEventListener("change", () => changed(box.value));
+}
+
+function about(run) {
+  const stack = (one) => (run.recurrent ? say("recurrent") : one ? say("stack", one.layers, one.heads) : say("none"));
+  return say("about", run.task, run.architecture, stack(run.encoder), stack(run.decoder));
+}
+
+function drawForm(parent) {
+  const form = make(parent, "form", { class: "card wide" });
+  const line = make(form, "div", { class: "fields" });
+  const names = state.runs.map((one) => [one.name, one.name]), run = runOf(state.run);
+  select(line, "run", names, state.run, (value) => { Object.assign(state, { run: value, found: null }); show(); });
+  const others = state.runs.filter((one) => one.name !== run.name && one.architecture === run.architecture);
+  if (others.length) select(line, "beside", [["", say("nothing")], ...others.map((one) => [one.name, one.name])], state.beside, (value) => { state.beside = value; });
+  if (run.targets.length > 1) select(line, "to", run.targets.map((one) => [one, one]), state.to || run.targets[0], (value) => { state.to = value; });
+  if (run.architecture === "encoder-decoder") select(line, "beams", ["1", "2", "3", "5"].map((one) => [one, one]), String(state.beams), (value) => { state.beams = Number(value); });
+  make(form, "p", { class: "hint" }, about(run));
+  const label = make(form, "label", { class: "field text" });
+  make(label, "span", {}, say("text"));
+  const area = make(label, "textarea", { rows: "3", maxlength: "20000", spellcheck: "false" });
+  area.value = state.text;
+  area.addEventListener("input", () => { state.text = area.value; });
+  area.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(); });
+  const actions = make(form, "div", { class: "controls" });
+  make(actions, "button", { type: "submit", class: "main" }, say("go"));
+  make(actions, "span", { class: "soft" }, `${say("example")}:`);
+  for (const text of [...EXAMPLES[document.documentElement.lang], ...EXAMPLES.en].filter((one, place, all) => all.indexOf(one) === place)) {
+    make(actions, "button", { type: "button", class: "example" }, text).addEventListener("click", () => { state.text = area.value = text; form.requestSubmit(); });
+  }
+  form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
+}
+
+/** Answer the text with the chosen run, and with the one beside it. */
+async function go(prefix = [], label = "", step = 0) {
+  if (!state.text.trim()) { tell(say("empty")); return; }
+  const run = runOf(state.run), out = document.getElementById("answer");
+  tell(say("waiting"));
+  try {
+    if (out && !prefix.length) await answered(run, (text) => { out.textContent = text; });
+    const both = [run, ...(state.beside && !prefix.length ? [runOf(state.beside)] : [])];
+    const found = [];
+    for (const one of both) found.push({ run: one, trace: await traced(one, prefix) });
+    if (!prefix.length) state.steps = { step: 0, chosen: [], from: 0 };
+    else state.steps = { step, from: Math.min(step, state.steps.chosen.length ? state.steps.from : step), chosen: [...state.steps.chosen, label] };
+    state.found = found;
+    tell("");
+    showFound();
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) askKey();
+    else tell(say("failed", error.message));
+  }
+}
+
+function showFound() {
+  const holder = document.getElementById("found");
+  holder.replaceChildren();
+  panels.length = 0;
+  if (!state.found) return;
+  const [{ run, trace }] = state.found;
+  const out = document.getElementById("answer");
+  if (trace.target_text || run.writes) out.textContent = trace.target_text;
+  if (run.architecture === "encoder") drawAnswer(holder, run, state.text).catch((error) => tell(say("failed", error.message)));
+  if (trace.steps) drawSteps(holder, trace, state.steps, go, () => go());
+  drawMasks(holder, trace);
+  const attention = make(holder, "section", { class: "wide" });
+  make(attention, "h2", {}, say("attention"));
+  const row = make(attention, "div", { class: "panels" });
+  for (const one of state.found) addPanel(row, one.trace);
+  drawPanels();
+  for (const one of state.found) drawTree(holder, one.trace.beam_tree);
+}
+
+function showLook() {
+  drawForm(content);
+  const card = make(content, "section", { class: "card wide" });
+  make(card, "h2", {}, say("answer"));
+  make(card, "p", { id: "answer", class: "answer", "aria-live": "polite" });
+  make(content, "div", { id: "found", class: "cards" });
+  showFound();
+}
+
+function askKey() {
+  content.replaceChildren();
+  const form = make(content, "form", { class: "card" }), label = make(form, "label", { class: "field" });
+  make(label, "span", {}, say("key"));
+  const box = make(label, "input", { type: "password", autocomplete: "off" });
+  make(form, "p", { class: "hint" }, say("key_hint"));
+  make(form, "button", { type: "submit", class: "main" }, say("enter"));
+  form.addEventListener("submit", (event) => { event.preventDefault(); setKey(box.value.trim()); begin(); });
+  box.focus();
+}
+
+const tell = (words) => { said.textContent = words; };
+
+function drawTabs() {
+  const bar = document.getElementById("tabs");
+  bar.replaceChildren();
+  for (const name of TABS) {
+    const button = make(bar, "button", { type: "button", role: "tab", "aria-selected": String(name === state.tab), id: `tab-${name}`, tabindex: name === state.tab ? "0" : "-1" }, say(name));
+    button.addEventListener("click", () => open(name));
+    button.addEventListener("keydown", (event) => {
+      const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!move) return;
+      open(TABS[(TABS.indexOf(name) + move + TABS.length) % TABS.length]);
+      document.getElementById(`tab-${state.tab}`).focus();
+    });
+  }
+}
+
+function open(name) {
+  state.tab = name;
+  location.hash = name;
+  show();
+}
+
+function show() {
+  drawTabs();
+  tell("");
+  content.replaceChildren();
+  if (state.tab === "learn") drawGuide(content, () => open("look"));
+  else if (!state.runs.length) begin();
+  else if (state.tab === "look") showLook();
+  else drawCurves(content, state.runs).catch((error) => tell(say("failed", error.message)));
+}
+
+async function begin() {
+  try {
+    state.runs = (await ask("/v1/runs")).runs;
+    state.run ||= state.runs[0].name;
+    show();
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) { if (state.tab === "learn") show(); else askKey(); }
+    else tell(say("failed", error.message));
+  }
+}
+
+function paint(name) {
+  document.documentElement.dataset.theme = name;
+  localStorage.setItem("theme", name);
+  drawPanels();
+}
+
+const theme = document.getElementById("theme"), language = document.getElementById("language");
+language.value = stored("language") in TEXTS ? stored("language") : preferred();
+theme.value = stored("theme");
+document.documentElement.dataset.theme = theme.value;
+setLanguage(language.value);
+language.addEventListener("change", () => { localStorage.setItem("language", language.value); setLanguage(language.value); show(); });
+theme.addEventListener("change", () => paint(theme.value));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPanels);
+addEventListener("hashchange", () => { const name = location.hash.slice(1); if (TABS.includes(name) && name !== state.tab) open(name); });
+let width = innerWidth;
+addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawPanels(); } });
+if (TABS.includes(location.hash.slice(1))) state.tab = location.hash.slice(1);
+show();
+begin();
