@@ -54,7 +54,7 @@ function select(parent, key, options, value, changed) {
 
 function about(run) {
   const stack = (one) => (run.recurrent ? say("recurrent") : one ? say("stack", one.layers, one.heads) : say("none"));
-  return say("about", run.task, run.architecture, stack(run.encoder), stack(run.decoder));
+  return say("about", run.task, say(run.architecture), stack(run.encoder), stack(run.decoder));
 }
 
 function drawForm(parent) {
@@ -64,7 +64,10 @@ function drawForm(parent) {
   select(line, "run", names, state.run, (value) => { Object.assign(state, { run: value, found: null }); show(); });
   const others = state.runs.filter((one) => one.name !== run.name && one.architecture === run.architecture);
   if (others.length) select(line, "beside", [["", say("nothing")], ...others.map((one) => [one.name, one.name])], state.beside, (value) => { state.beside = value; });
-  if (run.targets.length > 1) select(line, "to", run.targets.map((one) => [one, one]), state.to || run.targets[0], (value) => { state.to = value; });
+  if (run.targets.length > 1) {
+    if (!run.targets.includes(state.to)) state.to = run.targets.find((one) => one === document.documentElement.lang) ?? run.targets[0];
+    select(line, "to", run.targets.map((one) => [one, one]), state.to, (value) => { state.to = value; });
+  }
   if (run.architecture === "encoder-decoder") select(line, "beams", ["1", "2", "3", "5"].map((one) => [one, one]), String(state.beams), (value) => { state.beams = Number(value); });
   make(form, "p", { class: "hint" }, about(run));
   const label = make(form, "label", { class: "field text" });
@@ -165,6 +168,15 @@ function open(name) {
   show();
 }
 
+/** An address like #look?run=NAME&to=CODE&text=WORDS opens the page on an answer. */
+function readAddress() {
+  const [name, given] = location.hash.slice(1).split("?");
+  if (TABS.includes(name)) state.tab = name;
+  const asked = new URLSearchParams(given ?? "");
+  for (const key of ["run", "to", "text"]) if (asked.has(key)) state[key] = asked.get(key);
+  return asked.has("text");
+}
+
 function show() {
   drawTabs();
   tell("");
@@ -178,8 +190,10 @@ function show() {
 async function begin() {
   try {
     state.runs = (await ask("/v1/runs")).runs;
-    state.run ||= state.runs[0].name;
+    if (!runOf(state.run)) state.run = state.runs[0].name;
     show();
+    if (isAsked && state.tab === "look") go();
+    isAsked = false;
   } catch (error) {
     if (error instanceof Refused && error.status === 401) { if (state.tab === "learn") show(); else askKey(); }
     else tell(say("failed", error.message));
@@ -200,9 +214,13 @@ setLanguage(language.value);
 language.addEventListener("change", () => { localStorage.setItem("language", language.value); setLanguage(language.value); show(); });
 theme.addEventListener("change", () => paint(theme.value));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPanels);
-addEventListener("hashchange", () => { const name = location.hash.slice(1); if (TABS.includes(name) && name !== state.tab) open(name); });
+addEventListener("hashchange", () => {
+  const before = state.tab;
+  isAsked = readAddress();
+  if (isAsked) { state.found = null; begin(); } else if (state.tab !== before) show();
+});
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawPanels(); } });
-if (TABS.includes(location.hash.slice(1))) state.tab = location.hash.slice(1);
+let isAsked = readAddress();
 show();
 begin();
