@@ -21,7 +21,7 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import decode
 from triptych.errors import UsageError
 from triptych.inspection.cells import TokenCell, cells, label_of, labels_at, regroup
-from triptych.inspection.trace import trace, trace_tokens
+from triptych.inspection.trace import look, trace, trace_tokens
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.tasks.specs import SPECS
@@ -194,6 +194,32 @@ def test_json_keeps_the_weights_to_five_digits() -> None:
         )
         np.testing.assert_allclose(values, weights, atol=1e-5)
     assert trace.attention["decoder"][0, 0, 0, 1] == 0  # no look-ahead
+    # The decoder's rows are what it read: the begin token, then the answer without its last token.
+    read = [piece for cell in trace.inputs for piece in cell.pieces]
+    assert read == toy.pieces([toy.begin_id, *target[:-1]])
+    assert [cell["label"] for cell in content["inputs"]] == [cell.label for cell in trace.inputs]
+    assert trace.attention["decoder"].shape[2:] == (len(trace.inputs), len(trace.inputs))
+
+
+def test_steps_and_masks_are_those_of_the_answer() -> None:
+    model, toy = models()["transformer"], Toy()
+    source, target = [*toy.encode("Ich mag"), 1], toy.encode("翻的")
+    trace = trace_tokens(model, source, target, toy, toy, kinds=("cross", "decoder"), steps=3)
+    chances = look(model, source, target, toy.begin_id)[1].softmax(-1)
+    assert len(trace.steps) == len(target)
+    for place, step in enumerate(trace.steps):
+        assert step.ids[:3] == chances[place].topk(3).indices.tolist()
+        given = {number: one for number, one in zip(step.ids, step.choices, strict=True)}
+        assert [one.is_actual for one in given.values()].count(True) == 1
+        assert given[target[place]].is_actual
+        assert given[target[place]].probability == pytest.approx(
+            float(chances[place, target[place]]), rel=1e-5
+        )
+    (causal,), (full,) = trace.masks["decoder"], trace.masks["cross"]
+    assert np.array_equal(causal.rows, np.tril(np.ones_like(causal.rows)))
+    assert full.rows.all() and full.rows.shape == (len(trace.target), len(trace.source))
+    used = (trace.attention["decoder"] > 0).any((0, 1))
+    assert np.array_equal(used, causal.rows), "the mask is the one that was used"
 
 
 def test_without_attention_the_trace_says_so() -> None:

@@ -1,5 +1,5 @@
 /* Draw every trace as one panel: input and answer, selectors, lines over the text or a heat map, attribution. */
-const SIDES = { cross: ["target", "source"], encoder: ["source", "source"], decoder: ["target", "target"],
+const SIDES = { cross: ["target", "source"], encoder: ["source", "source"], decoder: ["inputs", "inputs"],
   causal: ["source", "source"] };
 
 function sentence(parent, cells, isActive) {

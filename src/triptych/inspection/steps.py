@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,11 @@ from ..model.masks import Mask, allowed
 from .cells import PieceDecoder, TokenCell, labels_at
 from .views.expected import TokenChoice, ranked
 
+SIDES = {  # which cells rows and columns of a kind of attention are
+    "cross": ("target", "source"),
+    "encoder": ("source", "source"),
+    "decoder": ("inputs", "inputs"),
+}
 MOST_MASKED = 256  # cells on a side; the masks of longer texts are left out
 
 
@@ -81,16 +86,19 @@ def steps_of(
 
 
 def masks_of(
-    model: Any, kinds: Sequence[str], source: Sequence[TokenCell], target: Sequence[TokenCell]
+    model: Any, kinds: Sequence[str], sides: Mapping[str, Sequence[TokenCell]]
 ) -> dict[str, list[ShownMask]]:
     """Return the masks that a Transformer used, by kind of attention, those of equal layers as one.
 
-    Kinds of a side with more than `MOST_MASKED` cells are left out.
+    Args:
+        model: A Transformer with both stacks.
+        kinds: "cross", "encoder", "decoder"; one of a side with more than `MOST_MASKED` cells is
+            left out.
+        sides: Cells of "source", "target" and "inputs", as in a `Trace`.
     """
     found: dict[str, list[ShownMask]] = {}
-    sides = {"encoder": (source, source), "decoder": (target, target), "cross": (target, source)}
     for kind in kinds:
-        rows, columns = sides[kind]
+        rows, columns = (sides[side] for side in SIDES[kind])
         if max(len(rows), len(columns)) > MOST_MASKED or not (rows and columns):
             continue
         stack = model.encoder if kind == "encoder" else model.decoder

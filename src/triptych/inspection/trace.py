@@ -27,7 +27,7 @@ from ..tasks.task import Labels, Task
 from . import html
 from .attribution import Attribution, exact
 from .cells import PieceDecoder, TokenCell, cells, regroup
-from .steps import ShownMask, Step, masks_of, steps_of
+from .steps import SIDES, ShownMask, Step, masks_of, steps_of
 from .views.expected import Expected
 
 TRACE_VERSION = 1
@@ -51,8 +51,8 @@ class Trace:
         source: Cells of the source.
         target: Cells that were produced.
         attention: Kind ("cross", "encoder", "decoder", "causal") -> (L, H, T, S) fp32 over cells;
-            row t is the cell *produced* at t. "causal" is what each token gives to itself and to
-            those before it.
+            row t of "cross" is the cell *produced* at t. "decoder" is over the cells of `inputs`.
+            "causal" is what each token gives to itself and to those before it.
         log_probabilities: (T,) nats, a cell's tokens added up.
         label: What the page calls the model.
         notes: Codes that the page turns into sentences (`note_...` in words.js).
@@ -61,6 +61,8 @@ class Trace:
         window: (which, of how many) where a long text was read in windows.
         steps: What could have been written at each token of the answer; empty unless asked for.
         masks: Kind of attention -> the masks that its layers used; empty unless asked for.
+        inputs: What the decoder read, each before the cell that it then produced: the begin token,
+            then the answer without its last token; given with the "decoder" kind.
         trace_version: Of the JSON format.
     """
 
@@ -77,6 +79,7 @@ class Trace:
     window: tuple[int, int] = (1, 1)
     steps: list[Step] = field(default_factory=list[Step])
     masks: dict[str, list[ShownMask]] = field(default_factory=dict[str, list[ShownMask]])
+    inputs: list[TokenCell] = field(default_factory=list[TokenCell])
     trace_version: int = TRACE_VERSION
 
     def __repr__(self) -> str:
@@ -115,6 +118,8 @@ class Trace:
             "window": list(self.window),
             "notes": sorted(set(notes)),
         }
+        if self.inputs:
+            content["inputs"] = [_cell_json(cell) for cell in self.inputs]
         if self.steps:
             content["steps"] = [one.to_json() for one in self.steps]
             content["first_tokens"] = [cell.tokens[0] for cell in self.target]
@@ -272,14 +277,9 @@ def trace_tokens(
 
     A model without attention gives a Trace with the note "no_attention".
     """
-    sides = {
-        "cross": ("target", "source"),
-        "encoder": ("source", "source"),
-        "decoder": ("target", "target"),
-    }
     for kind in kinds:
-        if kind not in sides:
-            raise UsageError(f"Unknown attention '{kind}'. Allowed: {', '.join(sides)}.")
+        if kind not in SIDES:
+            raise UsageError(f"Unknown attention '{kind}'. Allowed: {', '.join(SIDES)}.")
     notes = []
     if isinstance(model.config, RecurrentConfig) and not model.config.attention:
         kinds = ()
@@ -290,8 +290,9 @@ def trace_tokens(
     if not target or target[-1] != target_tokenizer.end_id:
         notes.append("cut")
     shown = {"source": cells(source_tokenizer, source), "target": cells(target_tokenizer, target)}
+    shown["inputs"] = cells(target_tokenizer, [first, *target[:-1]])
     grouped = {
-        kind: regroup(weights, *(shown[side] for side in sides[kind]))
+        kind: regroup(weights, *(shown[side] for side in SIDES[kind]))
         for kind, weights in attention.items()
     }
     return Trace(
@@ -307,6 +308,7 @@ def trace_tokens(
         notes=notes,
         steps=steps_of(logits, target, target_tokenizer, steps) if steps else [],
         masks=_masks(model, kinds, shown) if steps else {},
+        inputs=shown["inputs"] if "decoder" in kinds else [],
     )
 
 
@@ -315,4 +317,4 @@ def _masks(
 ) -> dict[str, list[ShownMask]]:
     if isinstance(model.config, RecurrentConfig):
         return {}
-    return masks_of(model, kinds, shown["source"], shown["target"])
+    return masks_of(model, kinds, shown)

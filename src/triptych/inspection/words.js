@@ -3,8 +3,8 @@
 const WORDS = {
   en: {
     switch: "繁體中文", warning: "Attention weight, not proof: it shows what the model attended to, not why it chose a word.",
-    source: "Source", target: "Output", answer: "Answer", score: "Log-probability", kind: "Attention", layer: "Layer", head: "Head",
-    mean: "mean", cross: "output to source", encoder: "source to source", decoder: "output to earlier output",
+    source: "Source", target: "Output", inputs: "What the decoder read", answer: "Answer", score: "Log-probability", kind: "Attention", layer: "Layer", head: "Head",
+    mean: "mean", cross: "output to source", encoder: "source to source", decoder: "decoder's input to itself and earlier",
     download: "Save picture (SVG)", hint: "Point at a cell, or at a word of the output, to read its weights.", weight: "weight",
     probability: "probability", most: "Colours: 0 to {0}.", pieces: "pieces", row: "rows: {0}, columns: {1}", p: "p",
     flow: "Point at a token to see what it attends to; click to keep it. Keyboard: Tab, then the arrow keys, Enter, Escape.",
@@ -41,8 +41,8 @@ const WORDS = {
   },
   "zh-Hant": {
     switch: "English", warning: "這是注意力權重，不是證據：它顯示模型關注了什麼，並不說明為何選用某個詞。",
-    source: "原文", target: "輸出", answer: "答案", score: "對數機率", kind: "注意力", layer: "層", head: "注意力頭",
-    mean: "平均", cross: "輸出看原文", encoder: "原文看原文", decoder: "輸出看先前輸出",
+    source: "原文", target: "輸出", inputs: "解碼器讀入的詞元", answer: "答案", score: "對數機率", kind: "注意力", layer: "層", head: "注意力頭",
+    mean: "平均", cross: "輸出看原文", encoder: "原文看原文", decoder: "解碼器輸入看自己與先前輸入",
     download: "儲存圖片（SVG）", hint: "將游標移到方格，或移到輸出的詞上，即可讀取權重。", weight: "權重",
     probability: "機率", most: "色階：0 至 {0}。", pieces: "子詞", row: "列：{0}，欄：{1}", p: "機率",
     flow: "將游標移到詞元上，即可看到它關注哪些詞元；點一下可固定。鍵盤：Tab 進入，方向鍵移動，Enter 固定，Esc 取消。",

@@ -1,8 +1,8 @@
 /* The texts of the pictures in 简体中文, for pages that offer it. */
 WORDS["zh-Hans"] = {
     switch: "English", warning: "这是注意力权重，不是证据：它显示模型关注了什么，并不说明为何选用某个词。",
-    source: "原文", target: "输出", answer: "答案", score: "对数概率", kind: "注意力", layer: "层", head: "注意力头",
-    mean: "平均", cross: "输出看原文", encoder: "原文看原文", decoder: "输出看先前输出",
+    source: "原文", target: "输出", inputs: "解码器读入的词元", answer: "答案", score: "对数概率", kind: "注意力", layer: "层", head: "注意力头",
+    mean: "平均", cross: "输出看原文", encoder: "原文看原文", decoder: "解码器输入看自己与先前输入",
     download: "保存图片（SVG）", hint: "将光标移到方格，或移到输出的词上，即可读取权重。", weight: "权重",
     probability: "概率", most: "色阶：0 至 {0}。", pieces: "子词", row: "行：{0}，列：{1}", p: "概率",
     flow: "将光标移到词元上，即可看到它关注哪些词元；点一下可固定。键盘：Tab 进入，方向键移动，Enter 固定，Esc 取消。",

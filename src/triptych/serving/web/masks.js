@@ -3,7 +3,7 @@ import { make } from "/static/viewer.js";
 import { savers } from "/static/saving.js";
 import { say } from "/static/texts.js";
 
-const SIDES = { encoder: ["source", "source"], decoder: ["target", "target"], cross: ["target", "source"] };
+const SIDES = { encoder: ["source", "source"], decoder: ["inputs", "inputs"], cross: ["target", "source"] };
 const LEAST = 7, MOST = 22, WIDTH = 260, NAMED = 14; // pixels of a cell, about of a mask, and of a cell from which tokens are written beside it
 const pen = document.createElement("canvas").getContext("2d");
 const widthOf = (cells) => { pen.font = "12px system-ui, sans-serif"; return cells.reduce((most, one) => Math.max(most, pen.measureText(one.label).width), 0); };
