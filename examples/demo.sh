@@ -52,7 +52,6 @@ The model is in $RUN; open $RUN/attention.html in a browser to see which words i
 What to type next, in this folder (after: source .venv/bin/activate):
   triptych translate phrasebook "The teacher reads a book at school every day."
   triptych translate phrasebook --to zh-Hans < my-sentences.txt
-  triptych info phrasebook
 With your own files, one sentence a line, the same number of lines in both:
   triptych init translation --source my.en --target my.de --out my.toml
   triptych train my.toml --out runs/mine

@@ -118,6 +118,12 @@ def test_another_token_is_chosen(page: Any, runs: SimpleNamespace) -> None:
     assert page.inner_text("#answer") == runs.translator.trace(TEXT).target_text
 
 
+@pytest.mark.parametrize(("run", "prefix"), [("translator", [9999]), ("lm", [3])])
+def test_a_prefix_that_cannot_be(client: Any, run: str, prefix: list[int]) -> None:
+    body = {"model": run, "input": TEXT, "prefix": prefix, "steps": 3}
+    assert client.post("/v1/trace", json=body).status_code == 400
+
+
 def test_runs_of_other_kinds(page: Any, runs: SimpleNamespace) -> None:
     asked(page, "classifier")
     page.wait_for_selector(".bars .line")

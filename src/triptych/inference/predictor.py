@@ -238,6 +238,14 @@ class Predictor(LoadedModel):
         if architecture == "decoder" and isinstance(text, str) and self.task.input == "text":
             text += target or ""
         example = self.example(text, "text", to)
+        if prefix and architecture != "encoder-decoder":
+            raise UsageError(
+                "A prefix is for a run that turns one text into another; one for {name} is not.",
+                name=self.task.name,
+            )
+        vocabulary = self.tokenizers.target.vocabulary_size
+        if any(not 0 <= one < vocabulary for one in prefix):
+            raise UsageError("The ids of a prefix lie between 0 and {most}.", most=vocabulary - 1)
         if architecture == "decoder":
             settings = traced_settings(settings)
             return trace_writing(self, example, settings, target=target, label=label)[0][0]
