@@ -72,6 +72,14 @@ class IndexFlags:
 WITHOUT = IndexFlags()
 
 
+def refuse_flags(flags: IndexFlags) -> None:
+    """Raise UsageError for a share that is none, and for flags that have no effect."""
+    if flags.index is None:
+        refuse_without_index(flags)
+    if flags.least is not None and not 0 <= flags.least <= 1:
+        raise UsageError("--least is {least}; it must be from 0 to 1.", least=flags.least)
+
+
 def refuse_without_index(flags: IndexFlags) -> None:
     """Raise UsageError for flags that have no effect without --index."""
     for name in ("embedder", "reranker", "least"):
@@ -123,11 +131,9 @@ def answer_indexed(
     overrides: dict[str, str] | None,
 ) -> int:
     """Print the answer to each question with its citations."""
-    if flags.least is not None and not 0 <= flags.least <= 1:
-        raise UsageError("--least is {least}; it must be from 0 to 1.", least=flags.least)
+    refuse_flags(flags)
     spec_of(run)
-    assert flags.index is not None, "the caller has looked"
-    index = _opened(flags.index, flags, precision)
+    index = open_index(flags, precision)
     reader = load_run(run, precision)
     settings = reader.settings(**decoding_changes(overrides))
     counting = count_inputs(questions, "questions")
@@ -158,12 +164,14 @@ def answer_indexed(
     return 0
 
 
-def _opened(path: Path, flags: IndexFlags, precision: Precision) -> Index:
+def open_index(flags: IndexFlags, precision: Precision) -> Index:
+    """Open the index of the flags, with the runs that they name."""
     from ..inference.retrieval.index import Index
 
+    assert flags.index is not None, "the caller has looked"
     none = flags.embedder == "none"
     reranker = None if flags.reranker is None else load_run(flags.reranker, precision)
-    return Index.open(path, None if none else flags.embedder, reranker, words_only=none)
+    return Index.open(flags.index, None if none else flags.embedder, reranker, words_only=none)
 
 
 def _place(file: str, index: Index) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from ..errors import RunError, UsageError
 from ..messages import message
+from .answer_indexed import WITHOUT, IndexFlags, open_index, refuse_flags
 from .console import talk
 from .language import help_text
 from .predict import Precision
@@ -20,6 +21,7 @@ from .predict import Precision
 if TYPE_CHECKING:
     from ..inference.engine.engine import Engine
     from ..inference.engine.limits import EngineLimits
+    from ..serving.documents import Documents
     from ..serving.security import Security
 
 KEY_VARIABLE = "TRIPTYCH_API_KEY"
@@ -147,13 +149,15 @@ def serve(
     port: int = 8000,
     access: Annotated[Access, Parameter(name="*")] = Access(),
     running: Annotated[Running, Parameter(name="*")] = Running(),
+    indexed: Annotated[IndexFlags, Parameter(name="*")] = WITHOUT,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Precision = "float32",
 ) -> int:
     """Serve one or several runs to programs that use OpenAI's interface.
 
     A run is asked for by the name of its folder, or by NAME in NAME=FOLDER. Only this machine can
-    reach the server unless --host says otherwise.
+    reach the server unless --host says otherwise. With --index, the runs that answer questions
+    (also those that chat) answer from the documents, and say where.
 
     Parameters
     ----------
@@ -171,6 +175,7 @@ def serve(
         Number format of the computation; auto uses bfloat16 where that is faster.
     """
     limits, folders = running.limits(), named((run, *more))
+    refuse_flags(indexed)
     if not 0 <= port <= 65_535:
         raise UsageError("--port is {port}; it must be from 0 to 65535.", port=port)
     try:
@@ -187,10 +192,13 @@ def serve(
         engines = {
             name: _engine(folder, device, precision, limits) for name, folder in folders.items()
         }
+        documents = _documents(indexed, engines, precision)
     _refuse_workers(running.workers, engines.values())
     talk(message("Listening on {address}. Ctrl-C ends.", address=listening.address))
     as_json = running.log_format == "json"
-    listening.serve(engines, security, as_json, running.log_texts, DRAIN_SECONDS, running.workers)
+    listening.serve(
+        engines, security, as_json, running.log_texts, DRAIN_SECONDS, running.workers, documents
+    )
     return 0
 
 
@@ -255,3 +263,22 @@ def _engine(
             "{folder} was loaded, but cannot compute: {error}", folder=folder, error=error
         ) from None
     return engine
+
+
+def _documents(
+    flags: IndexFlags, engines: Mapping[str, Engine], precision: Precision
+) -> Documents | None:
+    """Open the index, if one is given. Raises UsageError where no run can answer from it."""
+    if flags.index is None:
+        return None
+    from ..inference.retrieval.answers import kind_of
+    from ..serving.documents import Documents
+
+    tasks = [engine.predictor.task for engine in engines.values()]
+    if all(kind_of(one.spec, one.needs) is None for one in tasks):
+        raise UsageError(
+            "--index needs a run for question-answering, generative-answering or chat; there is "
+            "one for {tasks}.",
+            tasks=", ".join(dict.fromkeys(one.name for one in tasks)),
+        )
+    return Documents(open_index(flags, precision), flags.least)

@@ -27,6 +27,11 @@ def conversation(
             name=run.name,
             task=run.spec.name,
         ).at(400, "model")
+    return last_text(messages)
+
+
+def last_text(messages: Sequence[dict[str, Any]]) -> str:
+    """Return the last text of the user. Raises ApiError where there is none."""
     told = messages_of(messages, "The request")
     texts = [one["content"] for one in told if one["role"] == "user"]
     if not texts:

@@ -18,6 +18,8 @@ from fastapi.responses import JSONResponse, Response
 from ..data.batches.encoded import Encoded
 from ..decoding.settings import DecodingSettings
 from .conversations import conversation, said
+from .documents import suits
+from .openai_documents import converse_from
 from .openai_fields import Chat, Completion, Embedding, several
 from .openai_shapes import (
     Answer,
@@ -57,6 +59,8 @@ def build(served: Served) -> APIRouter:
     async def chat(body: Chat) -> Response:
         """Answer a conversation; a run that answers texts answers the last message of the user."""
         run = served.get(body.model)
+        if served.documents is not None and body.sources is not False and suits(run):
+            return await converse_from(served.documents, run, body)
         _refuse_unwritten(run)
         return await converse(run, body)
 

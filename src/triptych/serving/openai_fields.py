@@ -157,6 +157,7 @@ class Chat(Writing):
     tools: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
+    sources: bool | None = None  # beyond OpenAI's: false answers without the index
 
 
 class Embedding(Body):

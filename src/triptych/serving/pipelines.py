@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from pydantic import Field
 
 from ..data.example import FIELDS
 from ..tasks.masked_words import MARK
+from .documents import Documents, sources, suits
 from .fields import Body, Name
 from .limits import LONGEST_NAME, MOST_ANSWERS, MOST_INPUTS
 from .pipeline_parameters import WRITING, flag, text_of, whole, writes_as
@@ -79,19 +81,22 @@ class Pipeline:
 def build(served: Served) -> APIRouter:
     """Return the routes."""
     router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+    every = _every(served)
 
     @router.get("")
     async def tasks() -> dict[str, list[str]]:
         """List the tasks, each with the runs that answer it."""
-        found = {name: [one.name for one in served.that(task.suits)] for name, task in ALL.items()}
+        found = {
+            name: [one.name for one in served.that(task.suits)] for name, task in every.items()
+        }
         return {name: runs for name, runs in found.items() if runs}
 
     @router.post("/{task}")
     async def answer(task: str, body: Asked, request: Request) -> JSONResponse:
         """Answer one input, or several."""
         name, given = _named(task, body.parameters or {})
-        run = _run(served, name, body.model or request.query_params.get("model"))
-        pipeline = ALL[name]
+        pipeline = every[name]
+        run = _run(served, name, pipeline.suits, body.model or request.query_params.get("model"))
         _refuse_unknown(name, given, pipeline.parameters)
         several = body.inputs if isinstance(body.inputs, list) else [body.inputs]
         _refuse_many(several, given)
@@ -103,6 +108,20 @@ def build(served: Served) -> APIRouter:
                             else answers)  # fmt: skip
 
     return router
+
+
+def _every(served: Served) -> Mapping[str, Pipeline]:
+    """Return the tasks; where there are documents, a question needs no context."""
+    documents = served.documents
+    if documents is None:
+        return ALL
+    own = ALL["question-answering"]
+    from_index = replace(
+        own,
+        suits=lambda run: own.suits(run) or suits(run),
+        answer=partial(answer_from, documents),
+    )
+    return {**ALL, "question-answering": from_index}
 
 
 def _named(task: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -119,18 +138,19 @@ def _named(task: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, found
 
 
-def _run(served: Served, task: str, wanted: str | None) -> ServedRun:
+def _run(
+    served: Served, task: str, fits: Callable[[ServedRun], bool], wanted: str | None
+) -> ServedRun:
     """Return the run that answers a task: the one that is wanted, or the first that can."""
-    suits = ALL[task].suits
     if wanted is not None:
         run = served.get(wanted)
-        if not suits(run):
+        if not fits(run):
             raise ApiError(
                 "'{name}' is a run for {own}, which does not answer {task}.",
                 name=run.name, own=run.spec.name, task=task,
             ).at(400, "model")  # fmt: skip
         return run
-    found = served.that(suits)
+    found = served.that(fits)
     if not found:
         raise ApiError("No run that answers {task} is served here.", task=task).at(404)
     return found[0]
@@ -214,6 +234,22 @@ async def answer_question(run: ServedRun, given: Any, parameters: Mapping[str, A
         found = [none, *found]
     found = found or [none]
     return found[0] if most == 1 else found[:most]
+
+
+async def answer_from(
+    documents: Documents, run: ServedRun, given: Any, parameters: Mapping[str, Any]
+) -> Any:
+    """Return as `answer_question` does; without a context, the answer from the documents."""
+    question = given.get("question") if isinstance(given, Mapping) else None
+    if not isinstance(question, str) or given.get("context"):
+        return await answer_question(run, given, parameters)
+    whole(parameters, "top_k", 1, 1)
+    found = await documents.answer(run, question)
+    start, end = (
+        (0, 0) if not found.citations else (found.citations[0].start, found.citations[0].end)
+    )
+    return {"answer": found.answer, "score": found.score, "start": start, "end": end,
+            "sources": sources(found)}  # fmt: skip
 
 
 async def fill(run: ServedRun, given: Any, parameters: Mapping[str, Any]) -> Any:

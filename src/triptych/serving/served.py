@@ -28,6 +28,7 @@ from ..inference.predictor import Predictor
 from ..inference.search_index import as_embedder
 from ..tasks.task import Prediction, TaskSpec
 from . import clients
+from .documents import Documents
 from .encoding import most_characters, off_loop, refuse_longer
 from .files import Files, Kept
 from .limits import LONGEST_NAME, PARTS_AT_ONCE
@@ -292,13 +293,14 @@ class Feed:
 
 
 class Served:
-    """Hold all runs that are served, by their names."""
+    """Hold all runs that are served, by their names, and the documents that they answer from."""
 
     def __init__(
         self,
         engines: Mapping[str, Engine],
         files: Kept | None = None,
         sums: Callable[[], np.ndarray] | None = None,
+        documents: Documents | None = None,
     ) -> None:
         """Hold engines by the names of their runs.
 
@@ -306,7 +308,9 @@ class Served:
             engines: They are working.
             files: Keeps translated files; None: in memory.
             sums: () -> the counts (R, N) of R engines, of all workers; None: of this process.
+            documents: That questions are answered from.
         """
+        self.documents = documents
         self.files: Kept = Files() if files is None else files
         self.sums = sums or partial(totals, list(engines.values()))
         self.runs = {name: ServedRun(name, engine) for name, engine in engines.items()}

@@ -26,6 +26,7 @@ from ..inference.engine.engine import Engine
 from ..inference.engine.scheduler import Scheduler
 from ..inference.engine.tickets import Stopped
 from .app import build_app
+from .documents import Documents
 from .failures import log
 from .files import SharedFiles
 from .guard import Guard
@@ -74,6 +75,7 @@ class Listening:
         log_texts: bool = False,
         drain_seconds: float = 20.0,
         workers: int = 1,
+        documents: Documents | None = None,
     ) -> None:
         """Serve until SIGINT or SIGTERM, then let answers in progress end for a while.
 
@@ -88,7 +90,7 @@ class Listening:
         set_logging(log_json)
         answer = partial(self._answer, engines, security, log_texts, Drain(drain_seconds))
         if workers == 1:
-            answer(Served(engines))
+            answer(Served(engines, documents=documents))
             return
         several = list(engines.values())
         tallies, threads = Tallies(workers, several), torch.get_num_threads()
@@ -102,7 +104,7 @@ class Listening:
                     tallies.publish(number, several)
                     return tallies.sums()
 
-                answer(Served(engines, files, sums), leash=leash, beat=sums)
+                answer(Served(engines, files, sums, documents), leash=leash, beat=sums)
 
             Workers(workers, work, tallies.retire, drain_seconds).run(on_end=self.socket.close)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ...data.example import Example
 from ...errors import UsageError
@@ -20,8 +20,11 @@ from .found import Found
 from .support import place_of, support
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...data.tokenizers.sides import Tokenizers
     from ...decoding.settings import DecodingSettings
-    from ..predictor import Predictor
+    from ...tasks.task import Task
     from .index import Index
 
 TOP = 5  # passages that are read
@@ -37,6 +40,18 @@ PROMPTS = {
 }
 MARKS = 16  # tokens around a turn of a chat template
 Kind = Literal["span", "written", "chat"]
+
+
+class Reader(Protocol):
+    """Answer examples with a run: a Predictor, or what asks one that answers others too."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def tokenizers(self) -> Tokenizers: ...
+    def answer(
+        self, examples: Sequence[Example], settings: DecodingSettings | None = None, /
+    ) -> Iterable[Prediction]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,7 @@ def kind_of(spec: TaskSpec, needs: Sequence[str]) -> Kind | None:
 
 def answer(
     index: Index,
-    reader: Predictor,
+    reader: Reader,
     question: str,
     count: int = TOP,
     settings: DecodingSettings | None = None,
@@ -161,7 +176,7 @@ def cited(found: Found, start: int, end: int, rows: bool) -> Citation:
 
 def _copied(
     index: Index,
-    reader: Predictor,
+    reader: Reader,
     question: str,
     passages: list[Found],
     settings: DecodingSettings | None,
@@ -193,7 +208,7 @@ def _copied(
 
 def _written(
     index: Index,
-    reader: Predictor,
+    reader: Reader,
     question: str,
     passages: list[Found],
     settings: DecodingSettings | None,
@@ -226,7 +241,7 @@ def _chance(one: Prediction) -> float:
 
 def _chatted(
     index: Index,
-    reader: Predictor,
+    reader: Reader,
     question: str,
     passages: list[Found],
     settings: DecodingSettings | None,
@@ -252,9 +267,7 @@ def _chatted(
 _ABSENT = tuple(ABSENT.values())
 
 
-def prompt_of(
-    reader: Predictor, question: str, passages: Sequence[Found]
-) -> tuple[str, list[Found]]:
+def prompt_of(reader: Reader, question: str, passages: Sequence[Found]) -> tuple[str, list[Found]]:
     """Return what a run for chat is asked, and the passages in it.
 
     A prompt has at most half of the context (tasks.turns), so that passages that have no room are

@@ -11,7 +11,7 @@ import numpy as np
 from ...data.example import Example
 from ...errors import UsageError
 from . import store
-from .answers import TOP, CitedAnswer, answer
+from .answers import TOP, CitedAnswer, Reader, answer
 from .embedding import load_embedder, vectors_of
 from .found import Found
 from .postings import Array, MappedBM25
@@ -118,7 +118,7 @@ class Index:
 
     def answer(
         self,
-        reader: Predictor,
+        reader: Reader,
         question: str,
         count: int = TOP,
         settings: DecodingSettings | None = None,
