@@ -16,7 +16,7 @@ import pytest
 from waits import joined
 
 from triptych.cli.main import run
-from triptych.cli.serve import named
+from triptych.cli.serve import Access, named
 from triptych.errors import UsageError
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
@@ -45,6 +45,8 @@ def test_runs_are_asked_for_by_the_names_of_their_folders(tmp_path: Path) -> Non
         (["--allow-origin", "page"], "--allow-origin"),
         (["--api-key", " "], "--api-key"),
         (["--api-key", ""], "--api-key"),
+        (["--api-key-file", "none.txt"], "none.txt"),
+        (["--api-key", "a", "--api-key-file", "b"], "not both"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(
@@ -52,6 +54,14 @@ def test_what_cannot_be_is_refused_at_once(
 ) -> None:
     assert run(["serve", "runs/none", *arguments]) == 2
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_key_can_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret\n\n", encoding="utf-8")
+    assert Access(api_key_file=tmp_path / "key").security("0.0.0.0").api_key == "secret"
+    (tmp_path / "empty").write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match="empty"):
+        Access(api_key_file=tmp_path / "empty").security("0.0.0.0")
 
 
 def test_a_taken_port_is_told_before_a_run_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,14 @@ class Access:
             )
         ),
     ] = None
+    api_key_file: Annotated[
+        Path | None,
+        Parameter(
+            help=help_text(
+                "File whose first line is the key: a secret of a container or of a service."
+            )
+        ),
+    ] = None
     no_key: Annotated[
         bool,
         Parameter(help=help_text("Let other machines use the server without a key."), negative=()),
@@ -73,15 +81,30 @@ class Access:
         """Return who may ask a server on a host. Raises UsageError for a rule that cannot be."""
         from ..serving.security import Security
 
-        given = os.environ.get(KEY_VARIABLE) or None if self.api_key is None else self.api_key
         return Security(
             host=host,
-            api_key=given,
+            api_key=self._key(),
             metrics_key=self.metrics_key,
             allow_hosts=self.allow_host,
             allow_origins=self.allow_origin,
             no_key=self.no_key,
         )
+
+    def _key(self) -> str | None:
+        """Return the key that is given, in a file or by the environment."""
+        path = self.api_key_file
+        if path is None:
+            return (os.environ.get(KEY_VARIABLE) or None) if self.api_key is None else self.api_key
+        if self.api_key is not None:
+            raise UsageError(message("Give --api-key or --api-key-file, not both."))
+        try:
+            return path.read_text(encoding="utf-8").partition("\n")[0].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                "--api-key-file {path} cannot be read: {reason}.",
+                path=path,
+                reason=getattr(error, "strerror", None) or "it is not text",
+            ) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,7 @@ class Listening:
             log_texts: Log the beginning of what clients send.
             drain_seconds: That answers in progress have to end in.
             workers: Processes that answer; more than one are forked from this one.
+            documents: That questions are answered from.
         """
         set_logging(log_json)
         answer = partial(self._answer, engines, security, log_texts, Drain(drain_seconds))
