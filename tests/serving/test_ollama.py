@@ -85,3 +85,11 @@ def test_an_empty_request_loads(client: TestClient) -> None:
     assert found["done_reason"] == "load"
     assert client.post("/api/generate", json={"model": "lm"}).json()["done_reason"] == "load"
     assert client.get("/api/version").json()["version"]
+
+
+def test_json_needs_no_content_type(client: TestClient) -> None:
+    """As litellm sends it."""
+    body = json.dumps({"model": "lm", "prompt": "hello", "stream": False})
+    answer = client.post("/api/generate", content=body)
+    assert "content-type" not in answer.request.headers
+    assert answer.status_code == 200 and answer.json()["done"], answer.text

@@ -55,6 +55,23 @@ def test_ids_are_the_same_prompt_as_their_text(client: TestClient, runs: SimpleN
     assert wrong.status_code == 400 and "999" in wrong.json()["error"]["message"]
 
 
+def test_nothing_is_put_before_ids_where_nothing_stands_before_texts(
+    client: TestClient, runs: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some published models have a token for an empty prompt, and none before others."""
+    tokenizer = runs.lm.tokenizers.target
+    kind, encode = type(tokenizer), tokenizer.encode
+    monkeypatch.setattr(kind, "prompt", lambda self, text: encode(text) or [0])
+    ids = encode("hello there")
+    found = post(
+        client, "completions", model="lm", prompt=[ids], max_tokens=0, logprobs=0, echo=True
+    )["choices"][0]["logprobs"]
+    (wanted,) = token_scores(runs.lm.model, [ids])
+    assert found["token_logprobs"][1:] == pytest.approx(wanted.log_probabilities, abs=1e-5)
+    told = client.post("/tokenize", json={"prompt": "hello there"})
+    assert told.json()["tokens"] == ids
+
+
 @pytest.mark.parametrize("begins", [True, False])
 def test_given_tokens_are_scored_as_lm_eval_asks(
     begins: bool, client: TestClient, runs: SimpleNamespace

@@ -94,6 +94,7 @@ def build_app(
     app = FastAPI(
         title="Triptych", description=ABOUT, version=__version__, docs_url=None, redoc_url=None,
         lifespan=lifespan, separate_input_output_schemas=False,
+        strict_content_type=False,  # clients of Ollama send JSON without saying so
     )  # fmt: skip
     for dialect in DIALECTS:
         app.include_router(dialect.build(served))

@@ -16,6 +16,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from ..data.batches.encoded import Encoded
+from ..data.tokenizers.subwords import Tokenizer
 from ..decoding.settings import DecodingSettings
 from .conversations import conversation, said
 from .documents import suits
@@ -164,6 +165,7 @@ async def _asked(
             ids = list(await run.ids(tokenizer.prompt, given))
             hidden = len(start) if ids[: len(start)] == start else 0
         else:
+            start = beginning(tokenizer)
             refuse_ids(given, tokenizer.vocabulary_size)
             hidden = 0 if given[: len(start)] == start else len(start)
             ids = [*start[:hidden], *given]
@@ -179,6 +181,12 @@ async def _asked(
     return Answer(
         request, hidden, echo, top=body.logprobs or 0, echoes=bool(body.echo), prompt=prompt
     )
+
+
+def beginning(tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens that stand before each prompt; those of an empty one may stand alone."""
+    start = tokenizer.prompt("")
+    return start if tokenizer.prompt("a")[: len(start)] == start else []
 
 
 def refuse_ids(given: Sequence[int], size: int) -> None:

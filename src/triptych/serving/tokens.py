@@ -15,7 +15,7 @@ from ..data.tokenizers.subwords import Tokenizer
 from .encoding import off_loop, refuse_longer
 from .fields import Body, Name, TokenId
 from .limits import MOST_CHARACTERS, MOST_IDS
-from .openai import refuse_ids
+from .openai import beginning, refuse_ids
 from .problems import ApiError
 from .served import Served, ServedRun
 
@@ -63,7 +63,7 @@ def build(served: Served) -> APIRouter:
         cut = partial(list[int], encoded(tokenizer, body.prompt))
         ids = await off_loop(len(body.prompt), cut)
         if body.add_special_tokens:
-            ids = [*tokenizer.prompt(""), *ids]
+            ids = [*(beginning(tokenizer) if ids else tokenizer.prompt("")), *ids]
         most = run.predictor.task.options.get("context") or run.engine.context
         return {"tokens": ids, "count": len(ids), "max_model_len": most}
 
