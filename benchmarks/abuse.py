@@ -192,6 +192,7 @@ async def many(count: int, at_once: int, one: Callable[[int], Awaitable[None]]) 
 
 async def fuzz(server: Server, count: int, seed: int) -> dict[str, Any]:
     statuses: Counter[int] = Counter()
+    texts: Counter[str] = Counter()  # of 503
     examples: list[str] = []
 
     async def one(number: int) -> None:
@@ -207,11 +208,18 @@ async def fuzz(server: Server, count: int, seed: int) -> dict[str, Any]:
         finally:
             writer.close()
         statuses[status] += 1
-        if status >= 500 and status != 503:
+        if status == 503:
+            texts[body[-120:].decode("utf-8", "replace")] += 1
+        elif status >= 500:
             examples.append(f"{request[:200]!r} -> {body[:100]!r}")
 
     await many(count, 32, one)
-    return {"requests": count, "statuses": dict(sorted(statuses.items())), "wrong": examples[:5]}
+    return {
+        "requests": count,
+        "statuses": dict(sorted(statuses.items())),
+        "503": dict(texts),
+        "wrong": examples[:5],
+    }
 
 
 async def cancel(server: Server, count: int) -> dict[str, Any]:

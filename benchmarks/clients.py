@@ -112,7 +112,10 @@ def serving(runs: list[str]) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
@@ -144,9 +147,9 @@ def main(arguments: argparse.Namespace) -> None:
             found["openai (npm)"] = node_client(arguments.node, address, names)
         if arguments.vim is not None and "llama.vim" in arguments.clients:
             found["llama.vim"] = vim_client(arguments.vim, arguments.nvim, address)
+        print(table(found), flush=True)
         with urllib.request.urlopen(f"{address}/ready", timeout=60) as answer:
             assert json.load(answer)["ready"], "the server failed"
-    print(table(found))
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(found, indent=1))
 
