@@ -52,7 +52,7 @@ def served(index: Index) -> Iterator[Served]:
     runs = {"chat": writer("chat", 256), "reader": reader(), "classifier": classifier()}
     engines = {name: Engine(run, EngineLimits(deadline=60)) for name, run in runs.items()}
     scheduler = Scheduler(list(engines.values()), threads=1).start()
-    yield Served(engines, Documents(index, least=0.0))
+    yield Served(engines, documents=Documents(index, least=0.0))
     scheduler.close()
 
 

@@ -315,6 +315,24 @@ class Health(Shape):
     models: dict[str, str]
 
 
+class RunCard(Shape):
+    """Describe a run to the page."""
+
+    name: str
+    task: str
+    architecture: str
+    writes: bool
+    recurrent: bool
+    sources: list[str]
+    targets: list[str]
+
+
+class RunCards(Shape):
+    """Describe the runs that are served to the page."""
+
+    runs: list[RunCard]
+
+
 class Ready(Shape):
     """Describe whether requests are taken."""
 
@@ -333,6 +351,7 @@ ANSWERS: dict[str, tuple[Any, str | None]] = {
     "/v1/tasks": (dict[str, list[str]], None),
     "/v1/tasks/{task}": (list[Any] | dict[str, Any], None),
     "/v1/trace": (dict[str, Any], None),
+    "/v1/runs": (RunCards, None),
     "/v1/runs/{name}/metrics": (RunMetrics, None),
     "/languages": (list[LanguageCard], None),
     "/detect": (list[Confidence], None),

@@ -69,6 +69,8 @@ class Pipeline:
         parameters: Their names.
         wraps: A single text's answer stands in a list.
         joins: The answers to several inputs stand in one list, not each in its own.
+        from_documents: (documents, run, one input, parameters) -> the answer where there are
+            documents to answer from; None: they change nothing.
     """
 
     suits: Callable[[ServedRun], bool]
@@ -76,6 +78,9 @@ class Pipeline:
     parameters: frozenset[str]
     wraps: bool = False
     joins: bool = False
+    from_documents: (
+        Callable[[Documents, ServedRun, Any, Mapping[str, Any]], Awaitable[Any]] | None
+    ) = None
 
 
 def build(served: Served) -> APIRouter:
@@ -115,13 +120,17 @@ def _every(served: Served) -> Mapping[str, Pipeline]:
     documents = served.documents
     if documents is None:
         return ALL
-    own = ALL["question-answering"]
-    from_index = replace(
+    return {name: _with_documents(one, documents) for name, one in ALL.items()}
+
+
+def _with_documents(own: Pipeline, documents: Documents) -> Pipeline:
+    if own.from_documents is None:
+        return own
+    return replace(
         own,
         suits=lambda run: own.suits(run) or suits(run),
-        answer=partial(answer_from, documents),
+        answer=partial(own.from_documents, documents),
     )
-    return {**ALL, "question-answering": from_index}
 
 
 def _named(task: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -345,7 +354,7 @@ ALL: dict[str, Pipeline] = {
     ),
     "question-answering": Pipeline(
         _answers_from_passage, answer_question,
-        frozenset({"top_k", "handle_impossible_answer"}),
+        frozenset({"top_k", "handle_impossible_answer"}), from_documents=answer_from,
     ),
     "fill-mask": Pipeline(
         lambda run: run.spec.head == "masked-tokens", fill, frozenset({"top_k"})
