@@ -23,7 +23,7 @@ class EngineLimits:
     """
 
     queue: int = 256
-    rows: int = 64
+    rows: int = 256
     cached_tokens: int = 131_072
     read_tokens: int = 512
     batch_tokens: int = 4096
