@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Notify = Callable[[str], None]  # called with a sentence for the user
 OnProblem = Callable[[str, str], None]  # called with ("file:line", reason)
@@ -24,6 +28,9 @@ class Field:
 FIELDS: dict[str, Field] = {
     "source": Field("input", True),
     "target": Field("target", True),
+    "audio": Field("input", False),
+    "start": Field("input", False),
+    "end": Field("input", False),
     "source_language": Field("input", False),
     "target_language": Field("input", False),
     "text": Field("input", True),
@@ -54,6 +61,8 @@ class Example:
 
     source, target: the two sides of a pair; source_language, target_language: their codes ("en",
         "zh-Hant").
+    audio: the sound whose text is `target`: the path of a file, its bytes, or samples at 16 kHz;
+        start, end: the seconds of it that are meant, where these are not all.
     text, text_pair: the text to classify, embed or learn from, and the second text of a pair.
     words: [start, end) characters of each word in `text`.
     label, labels, value: the target of a text: one label, several labels, or a number.
@@ -76,6 +85,9 @@ class Example:
     source_language: str | None = None
     target_language: str | None = None
     place: str = ""
+    audio: str | bytes | NDArray[np.float32] | None = None
+    start: float | None = None
+    end: float | None = None
     text: str | None = None
     text_pair: str | None = None
     words: list[tuple[int, int]] | None = None

@@ -13,7 +13,7 @@ from typing import TypeVar
 from ..errors import DataError, UsageError, unknown
 from ..messages import message
 from .example import Example, Notify
-from .formats import chats, columns, conll, conllu, references, squad, texts
+from .formats import chats, clips, columns, conll, conllu, references, squad, texts
 from .formats.flag_columns import flags_of
 from .formats.foreign.own_lines import own_lines
 from .formats.pairs import Files, read
@@ -30,6 +30,7 @@ Reader = Callable[[list[str], DataTable, Sequence[str], Notify | None], list[Exa
 Item = TypeVar("Item")
 # Field that is learnt from -> reader of files(names, data table, needs, report). First match wins.
 READERS: dict[str, Reader] = {
+    "audio": clips.read,
     "references": references.read,
     "answers": squad.read,
     "relations": conllu.read,
@@ -154,6 +155,7 @@ def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
         return
     learnt = learnt_field(needs)
     held = {
+        "audio": ["audio", "target", "text", "start", "end"],
         "references": [need for need in needs if need != "references"],
         "tags": ["words", "tags"],
         "answers": ["question", "passage", "answer", "start"],

@@ -14,6 +14,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from .example import Example
@@ -155,4 +156,6 @@ def _input_of(example: Example) -> str:
         return next((one["content"] for one in example.messages if one["role"] != "system"), "")
     if example.passage is not None:
         return example.passage
+    if isinstance(example.audio, str):  # its name, wherever the files are
+        return f"{PurePath(example.audio).name} {example.start or ''}"
     return next((value for value in example.inputs.values() if isinstance(value, str)), "")

@@ -38,6 +38,9 @@ class DataTable:
     columns: dict[str, str | int] | None = None
     # the same as a list, in the order in which the task reads them; columns counts before it
     fields: list[str] | None = None
+    # of a folder of sound: how names of files hold texts, "{text}_{speaker}_{number}"; unset: the
+    # text stands in a file clip.txt beside clip.wav, else the name is it
+    pattern: str | None = None
     # of your own files, like "cp1252"; unset: UTF-8, or UTF-16 or UTF-32 with a byte order mark
     encoding: str | None = None
     examples: Count | None = None  # train on so many of them, spread evenly

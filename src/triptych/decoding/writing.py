@@ -76,13 +76,22 @@ def decode(
 def source_inputs(
     model: AnyModel | Drafted, requests: Sequence[DecodingRequest]
 ) -> dict[str, torch.Tensor]:
-    """Pack the sources of requests: "source" (M,) and "source_lengths" (B,), on the device."""
-    sources = [np.asarray(one.source, dtype=np.int64) for one in requests]
+    """Pack the sources of requests: "source" (M,) or, of sound, (M, C), and "source_lengths" (B,).
+
+    They are on the device.
+    """
+    sources = [array_of(one.source) for one in requests]
     device = next(model.parameters()).device
     return {
         "source": from_numpy(np.concatenate(sources)).to(device),
         "source_lengths": torch.tensor([len(one) for one in sources], device=device),
     }
+
+
+def array_of(source: object) -> np.ndarray:
+    """Return a source as int64 ids, or as float32 features."""
+    found = np.asarray(source)
+    return found.astype(np.float32 if found.dtype.kind == "f" else np.int64, copy=False)
 
 
 def _answers(

@@ -10,7 +10,7 @@ from ..data.formats.messages import messages_of, tools_of
 from ..errors import UsageError, unknown
 from ..tasks.task import Task
 
-OPTIONAL_INPUTS = ("source_language", "target_language", "words", "suffix", "tools")
+OPTIONAL_INPUTS = ("source_language", "target_language", "words", "suffix", "tools", "start", "end")
 
 
 def example_of(

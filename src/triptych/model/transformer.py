@@ -77,6 +77,8 @@ class Transformer(nn.Module):
         self.rng = DropoutRng()
         # a list here collects what the routers of `forward` hand back (model/experts.py)
         self.routed: list[Routed] | None = None
+        # a list here collects the encoder's output of `forward`, for a head that reads it too
+        self.memories: list[Memory] | None = None
         self.initialize()
 
     @torch.no_grad()
@@ -117,8 +119,10 @@ class Transformer(nn.Module):
         if source is not None:
             assert source_lengths is not None, "source needs source_lengths"
             x = self.enter(True, source, source_lengths, context, segments)
-            context.memory = self.encoder(x, context, selected_rows)
+            context.memory = memory = self.encoder(x, context, selected_rows)
             context.memory_layout = context.layout
+            if self.memories is not None and context.layout is not None:
+                self.memories.append(Memory(memory, context.layout))
         if target is None:
             assert context.memory is not None, "forward needs a source or a target"
             return context.memory

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from ..data.batches.encoded import Encoded
+from ..data.batches.encoded import Encoded, without_features
 from ..data.example import FIELDS, Example, Notify, texts_of
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
@@ -111,6 +111,8 @@ def _encode(
     give nothing to learn from.
     """
     kept, encoded, passed, nothing = [], [], [], []
+    # What is drawn anew in every epoch is not kept: features of sound are large.
+    is_redrawn = task.draws and task.remask is None and task.fit_head is None
     for example in examples:
         pieces = task.encode(example, tokenizers, labels, "train", None)
         if not task.spec.windows and any(
@@ -121,7 +123,7 @@ def _encode(
         for one in pieces:
             one.index = len(kept)
         kept.append(example)
-        encoded.append(pieces)
+        encoded.append([without_features(one) for one in pieces] if is_redrawn else pieces)
         nothing += [] if pieces else [example.place]
     if passed:
         report(

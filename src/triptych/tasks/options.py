@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from annotated_types import Ge, Gt, Lt
 
 from ..checking import TOKENS, Count, Note, NotNegative, Positive, Probability, Share, check
+from .speech_options import TranscriptionOptions
 
 Options = TypeVar("Options")
 
@@ -383,6 +384,7 @@ class SpanCorruptionOptions:
 
 OPTIONS: dict[str, type] = {
     "translation": TranslationOptions,
+    "transcription": TranscriptionOptions,
     "embedding": EmbeddingOptions,
     "classification": ClassificationOptions,
     "parsing": ParsingOptions,

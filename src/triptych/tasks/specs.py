@@ -24,6 +24,7 @@ from . import (
     summarization,
     tagging,
     text_to_text,
+    transcription,
     translation,
 )
 from .task import Task, TaskSpec, Verb
@@ -32,6 +33,7 @@ SPECS: dict[str, TaskSpec] = {
     one.SPEC.name: one.SPEC
     for one in (
         translation,
+        transcription,
         embedding,
         classification,
         parsing,

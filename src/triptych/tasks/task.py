@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 Purpose = Literal["train", "use"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 HeadKind = Literal["tokens", "masked-tokens", "classifier", "tagger", "biaffine", "span", "pooling"]
-Verb = Literal["translate", "summarize", "classify", "tag", "parse", "answer", "complete", "chat"]
+Verb = Literal[
+    "translate", "summarize", "classify", "tag", "parse", "answer", "complete", "chat", "transcribe"
+]
 View = Literal[
     "encoder",
     "labels",

@@ -26,7 +26,9 @@ from ..checking import (
 Schedule = Literal["inverse_square_root", "trapezoid", "linear", "cosine", "constant"]
 
 # Scores of which less is better; of every other, more is.
-LOWER_IS_BETTER = frozenset({"loss", "perplexity", "bits_per_byte", "wer", "cer"})
+LOWER_IS_BETTER = frozenset(
+    {"loss", "perplexity", "bits_per_byte", "wer", "cer", "ser", "ser_toneless"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)

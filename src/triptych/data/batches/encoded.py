@@ -21,7 +21,8 @@ AXES = ("source", "target")
 class Encoded:
     """Hold one example as ids, keyed by the model's argument names and the loss's target names.
 
-    inputs: {"source": (S,) int64, "target": (T,) int64}, and arrays that follow the source axis,
+    inputs: {"source": (S,) int64, "target": (T,) int64}, the source of sound being features (S, C)
+        float32, and arrays that follow the source axis,
         like {"segments": (S,)}. An Encoded of several sequences that must share a batch gives their
         lengths itself: {"target_lengths": (2,)}.
     targets: {"tokens": (T,)}; the loss is a mean over the first array's items (words, masked
@@ -118,6 +119,15 @@ def _together(arrays: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(
         whole.astype(np.float32 if whole.dtype.kind == "f" else np.int64, copy=False)
     )
+
+
+def without_features(one: Encoded) -> Encoded:
+    """Return an Encoded whose features are zeros that take no memory, of the same shape."""
+    light = {
+        name: np.broadcast_to(np.float32(0), values.shape) if values.ndim > 1 else values
+        for name, values in one.inputs.items()
+    }
+    return replace(one, inputs=light)
 
 
 def halve(encoded: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:

@@ -22,6 +22,7 @@ from . import (
     pairs,
     parsing,
     reading,
+    speech,
     tagging,
     text,
     text_to_text,
@@ -42,6 +43,7 @@ ENTRIES: dict[str, Entry] = {
     **code.ENTRIES,
     **text_to_text.ENTRIES,
     **composed.SOURCE_TEXTS,
+    **speech.ENTRIES,
 }
 
 

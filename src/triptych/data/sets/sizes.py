@@ -68,6 +68,10 @@ BYTES: dict[str, dict[str, int]] = {  # set -> file -> bytes
     "instruct-1100": {"instruction-data.json": 203_524},
     "samsum": {"train.json": 10_484_215, "val.json": 571_716, "test.json": 590_609},
     "scitldr": {"train.jsonl": 3_155_015, "dev.jsonl": 1_124_865, "test.jsonl": 1_204_107},
+    "free-spoken-digits": {"recordings.tar": 23429120},
+    "yesno": {"waves_yesno.tar": 5939200},
+    "mandarin-words": {"hsk.tar": 44_472_320, "words.tsv": 243_434},
+    "ljspeech-mini": {"wavs.tar": 20121600, "metadata.csv": 14_925},
     "squad-qg": {
         "test.sentence.txt": 2_190_004,
         "test.question.txt": 748_180,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from ..interface import AnyNetwork, Head, SelectingHead
 from ..linear import ACTIVATIONS, Linear
 from ..normalization import LayerNorm
 from ..ops.cross_entropy import softcapped
+
+if TYPE_CHECKING:
+    from ..cache import Memory
 
 HASH = 1_000_003  # a prime, so that pairs of tokens are spread evenly over the rows
 # It scales zero-initialised weights so that they matter early in training.
@@ -43,6 +46,8 @@ def output_of(model: AnyNetwork, head: Head, inputs: dict[str, Tensor]) -> Any:
     If the head selects some rows, the model's last block computes only those, unless the other
     states are needed too (`is_seen_whole`).
     """
+    if getattr(head, "reads_memory", False):
+        return _with_memory(model, head, inputs)
     selected_rows = (
         head.selected_rows(inputs)
         if isinstance(head, SelectingHead) and not getattr(head, "is_seen_whole", False)
@@ -54,6 +59,19 @@ def output_of(model: AnyNetwork, head: Head, inputs: dict[str, Tensor]) -> Any:
         else model(**inputs, selected_rows=selected_rows)
     )
     return head(model, states, inputs)
+
+
+def _with_memory(model: AnyNetwork, head: Any, inputs: dict[str, Tensor]) -> Any:
+    """Return head(model, states, inputs, the encoder's output)."""
+    network: Any = model
+    held: list[Memory] = []
+    network.memories = held
+    try:
+        states = model(**inputs)
+        (memory,) = held
+    finally:
+        network.memories = None
+    return head(model, states, inputs, memory)
 
 
 def rows_of(states: Tensor, selected_rows: Tensor) -> Tensor:

@@ -1,0 +1,47 @@
+"""Define the options of tasks that read sound. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from ..checking import Count, Note, Positive, Probability, Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscriptionOptions:
+    """Write down what is said in a sound."""
+
+    label_smoothing: Probability = 0.1  # label smoothing (Szegedy et al. 2016, section 7); 0: off
+    # weight of the CTC loss of the encoder; attention has the rest (Watanabe et al. 2017, section
+    # 3.1: 0.2). 0: attention alone, which does not converge on little data
+    ctc_weight: Probability = 0.3
+    # what the model reads: "log-mel", normalised over the clip, or "whisper" (Radford et al. 2023)
+    features: Literal["log-mel", "whisper"] = "log-mel"
+    # seconds of sound read at once; longer sound is cut at its quietest places and the texts joined
+    window: Annotated[float, Ge(0.5)] = 30.0
+    # training plays each clip at one of these speeds, drawn anew in every epoch (Ko et al. 2015:
+    # 0.9, 1.0 and 1.1)
+    speeds: list[Positive] = field(default_factory=lambda: [1.0])
+    # SpecAugment in training (Park et al. 2019, section 2): stretches of mel bands that are hidden
+    frequency_masks: Annotated[int, Ge(0), Note("0: none")] = 0
+    frequency_width: Count = 15  # the most bands of one of them
+    # stretches of time that are hidden
+    time_masks: Annotated[int, Ge(0), Note("0: none")] = 0
+    time_share: Share = 0.1  # the largest share of the clip that one of them hides
+
+    @property
+    def draws(self) -> bool:
+        """Tell whether training changes the sound by chance."""
+        return self.speeds != [1.0] or bool(self.frequency_masks or self.time_masks)
+
+    def contradictions(self, table: str) -> Iterator[str]:
+        """Yield a sentence for speeds that no recording has."""
+        for one in self.speeds:
+            if not 0.25 <= one <= 4:
+                yield f"{table}.speeds has {one}; a speed must be from 0.25 to 4."
+        if not self.speeds:
+            yield f"{table}.speeds is empty; give [1.0] to leave the speed as it is."
