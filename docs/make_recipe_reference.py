@@ -27,7 +27,6 @@ from triptych.tasks.specs import SPECS
 PAGE = Path(__file__).with_name("recipe.md")
 MARK = "<!-- written by docs/make_recipe_reference.py from here on -->"
 PACKAGE = Path(__file__).parents[1] / "src" / "triptych"
-TASKS = "tasks/options.py"
 NO_KEYS = {
     "ModelTable": ["dials"],
     **dict.fromkeys(
@@ -88,6 +87,7 @@ GROUPS = {
         "text-to-text",
         "span-corruption",
     ),
+    "Speech": ("transcription",),
 }
 
 
@@ -196,7 +196,8 @@ def page(before: str) -> str:
         parts.append(f"### {group}")
         for name in names:
             about = importlib.import_module(SPECS[name].build.__module__).__doc__
-            keys = Source(TASKS).fields(OPTIONS[name])
+            module = OPTIONS[name].__module__.removeprefix("triptych.").replace(".", "/")
+            keys = Source(f"{module}.py").fields(OPTIONS[name])
             parts += [f"#### {name}", first_paragraph(about), table(keys)]
     return "\n\n".join(parts) + "\n"
 

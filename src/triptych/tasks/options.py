@@ -1,6 +1,6 @@
-"""Define the options of every task: one frozen dataclass each, with types and bounds.
+"""Define the options of every task, in frozen dataclasses with types and bounds. No torch.
 
-A recipe's table `task` holds them beside its name. Imports no torch; `checking.check` builds them.
+A recipe's table `task` holds them beside its name; `checking.check` builds them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .speech_options import TranscriptionOptions
 
 Options = TypeVar("Options")
 
-FILL_IN_LEAST = 8  # fewest tokens of a window whose middle is filled in
+FILL_IN_LEAST = 8  # fewest tokens of a window that is filled in
 Bigrams = Annotated[int, Ge(0), Note("0: off")]
 OrOff = Annotated[float, Ge(0), Note("0: off")]
 ShareOrOff = Annotated[float, Ge(0), Lt(1), Note("0: off")]
@@ -128,8 +128,7 @@ class TaggingOptions:
     stride: Annotated[int, Ge(1), TOKENS] = 192
     label_smoothing: Probability = 0.0  # label smoothing, for constrained and greedy decoding
     dropout: Probability = 0.1  # dropout on word states before the last layer
-    # probability that a word is masked in training, so that its tag must be predicted from its
-    # neighbours
+    # probability that a training word is masked: its tag must be predicted from its neighbours
     word_dropout: Probability = 0.0
     # size of a table of hashed weights for pairs of neighbouring pieces, say 65536
     bigrams: Bigrams = 0
@@ -160,7 +159,7 @@ class ParsingOptions:
     relation_width: Count = 128  # the same for relations (100 in the paper)
     # dropout on words and on those layers, as in the paper, section 3.1
     dropout: Probability = 0.33
-    # probability that a word is masked in training, so that it must be parsed from its neighbours
+    # probability that a training word is masked and must be parsed from its neighbours
     word_dropout: Probability = 0.0
     # weight of the parts of speech in the loss; arcs and relations have weight 1
     upos_weight: NotNegative = 1.0
@@ -224,7 +223,7 @@ class MaskedWordsOptions:
     # checked (2018)
     random_share: Share = 0.1
     window: Annotated[int, Ge(8), TOKENS] = 128  # tokens read at once, begin and end not included
-    # activation before the vocabulary projection: "gelu" as in BERT, or another published one
+    # activation before the vocabulary projection, "gelu" as in BERT
     activation: Activation = "gelu"
 
     def contradictions(self, table: str) -> Iterator[str]:
@@ -307,9 +306,9 @@ class PreferenceOptions:
     """Prefer the better of two answers."""
 
     context: Annotated[int, Ge(16), TOKENS] = 256  # tokens that the model reads at once
-    # how strongly the model is held to the reference (2023, section 6: 0.1, and 0.5 for summaries)
+    # how strongly the model is held to the reference (2023, section 6: 0.1; for summaries 0.5)
     beta: Positive = 0.1
-    # run folder of the reference; unset: the run that training starts from (model.start)
+    # run folder of the reference; unset: the run of model.start
     reference: str | None = None
 
 
@@ -348,8 +347,7 @@ class LongSourceOptions(SequenceOptions):
 class TextToTextOptions(LongSourceOptions):
     """Learn several tasks in one model."""
 
-    # text: "TASK: " in words, which a model started from another run can read too; tag: a token of
-    # its own
+    # text: "TASK: " in words, which any model can read; tag: a token of its own
     prefix: Literal["text", "tag"] = "text"
     # task where none is named
     default_task: Annotated[str, Note("one of the data's tasks, like 'summarize'")] | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,12 +109,12 @@ def is_clips(name: str | Path, encoding: str | None = None) -> bool:
         form = sniffed(path, lines, [])
         if form.kind == "text":
             return False
-        audio = _choice(form, {}, True)[0]["audio"]
-        cells = next((cells for _, cells in _records(lines, form, stop)), {})
+        names, _ = _choice(form, {}, True)
+        records = islice(_records(lines, form, stop), 2)
+        values = [cells.get(names["audio"]) for _, cells in records]
     except DataError:
         return False
-    value = cells.get(audio)
-    return isinstance(value, str) and value.lower().endswith(SOUNDS)
+    return any(isinstance(one, str) and one.lower().endswith(SOUNDS) for one in values)
 
 
 def _of_manifest(
@@ -181,7 +182,10 @@ def _choice(form: Format, columns: Columns, needs_text: bool) -> tuple[dict[str,
                 name=str(given),
                 names=", ".join(form.first),
             )
-    has_header = any(title.lower() in (*AUDIO, *TEXT) for title in form.first)
+    has_header = columns.get("header") != "no" and any(
+        title.lower() in (*AUDIO, *TEXT, *(str(one).lower() for one in columns.values()))
+        for title in form.first
+    )
     if "audio" not in found and form.kind != "jsonl" and not has_header and len(form.first) > 1:
         found = {"audio": "1", "target": "2", **found}  # the usual order
     lacking = [
