@@ -48,6 +48,8 @@ class DecodingSettings:
     max_length_extra: Count = 10  # see max_length
     min_length: Annotated[int, Ge(0)] = 0  # the fewest tokens before the end
     batch_tokens: Count = 4096  # source tokens decoded together
+    # of runs that hear: weight of the CTC prefix beside attention (Hori et al. 2017: 0.3)
+    ctc_weight: Share = 0.0
     # with a draft: how many tokens are proposed and checked at once (Leviathan et al. 2023)
     draft_tokens: Count = 4
     # run each step as one program, built once (about a minute, needs a C++ compiler) and cached
@@ -97,7 +99,11 @@ class DecodingSettings:
         return self.max_length or int(source_length * self.max_length_ratio) + self.max_length_extra
 
 
-SET_ONLY = ("early_stopping", "suppress_tokens")  # written only if they are not the default
+SET_ONLY = (
+    "early_stopping",
+    "suppress_tokens",
+    "ctc_weight",
+)  # written only if they are not the default
 
 
 def written_settings(settings: DecodingSettings) -> dict[str, Any]:

@@ -159,6 +159,8 @@ class LoadedModel:
         """Return the raw results of one batch."""
         model = self.drafted or self.model
         if self.task.answer is None:
+            if self.task.writer is not None:
+                model, settings = self.task.writer(model, self.head, settings, self.tokenizers)
             requests = [
                 dataclasses.replace(self.request(one, settings), index=start + one.index)
                 for one in encoded

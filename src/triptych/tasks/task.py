@@ -208,6 +208,8 @@ class Task:
         break_down: (predictions, examples) -> the scores of each class; None where there are none.
         request: (encoded, decoding settings, tokenizers) -> what is to be decoded for it; its
             raw result is a list of DecodedText, best first.
+        writer: (model, head, decoding settings, tokenizers) -> the model that writes, and its
+            settings: one that scores with the head too (CTC). None: the model itself.
         answer: (model, head, batch, decoding settings, tokenizers) -> one raw result for each
             Encoded of the batch.
         passes: How often an example is in a training batch, each time with other dropout
@@ -245,6 +247,9 @@ class Task:
     request: Callable[[Encoded, DecodingSettings, Tokenizers], DecodingRequest] | None = None
     answer: Callable[[Any, Any, Batch, DecodingSettings, Tokenizers], list[Any]] | None = None
     break_down: BreakDown | None = None
+    writer: (
+        Callable[[Any, Any, DecodingSettings, Tokenizers], tuple[Any, DecodingSettings]] | None
+    ) = None
     passes: int = 1
     draws: bool = False
     window: int | None = None

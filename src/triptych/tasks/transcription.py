@@ -25,7 +25,7 @@ from ..data.features.clips import (
 )
 from ..data.features.log_mel import spec_augment
 from ..data.tokenizers.sides import Tokenizers
-from ..decoding.requests import DecodedText, DecodingRequest
+from ..decoding.requests import DecodedText
 from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError
 from ..model.config import AnyConfig, ModelConfig
@@ -60,7 +60,8 @@ def build(values: Mapping[str, object]) -> Task:
         encode=partial(encode, options=options, frames_of_clip=FrameCache().frames),
         head=partial(head, ctc_weight=options.ctc_weight),
         loss=partial(loss, label_smoothing=options.label_smoothing, ctc_weight=options.ctc_weight),
-        request=request,
+        request=shared.request,
+        writer=writer,
         read=read,
         score=score,
         draws=options.draws,
@@ -168,11 +169,22 @@ def loss(
 # Answering ----------------------------------------------------------------------------------------
 
 
-def request(
-    encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers
-) -> DecodingRequest:
-    """Return the request for the text of a window."""
-    return shared.request(encoded, settings, tokenizers)
+def writer(
+    model: Any, head: Any, settings: DecodingSettings, tokenizers: Tokenizers
+) -> tuple[Any, DecodingSettings]:
+    """Return what writes: with decoding.ctc_weight, the model with the scores of its CTC head."""
+    if not settings.ctc_weight:
+        return model, settings
+    from ..decoding.ctc import with_ctc
+
+    if not hasattr(head, "log_probabilities"):
+        raise UsageError(
+            "decoding.ctc_weight is {weight}, but this run has no CTC head (task.ctc_weight = 0). "
+            "Leave it out.",
+            weight=settings.ctc_weight,
+        )
+    one = tokenizers.target
+    return with_ctc(model, head, settings, one.begin_id, one.end_ids[0])
 
 
 def read(
