@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
-from toy_speech import RATE, manifest, sung, values
+from toy_speech import RATE, song_run, sung
 
 from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
+from triptych.data.features.clips import clip_windows, has_sound
 from triptych.data.tokenizers.sides import Tokenizers
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import DataError, UsageError
@@ -19,8 +21,6 @@ from triptych.inference.loading import load
 from triptych.model.build import build as build_model
 from triptych.model.heads.tokens import output_of
 from triptych.presets import configure
-from triptych.recipe.schema import Recipe
-from triptych.setup.job import prepare
 from triptych.setup.model import with_vocabulary
 from triptych.tasks.specs import build_task
 from triptych.tasks.transcription import joined
@@ -92,7 +92,7 @@ def test_losses_add_up_and_micro_batches_do_not_matter() -> None:
         losses = some.loss(output_of(model, head, batch.inputs), batch)
         assert [losses[name][2] for name in ("loss", "ctc", "nll")] == [0.75, 0.25, 0.0]
         assert losses["ctc"][1] == batch.counts["tokens"]
-        return {name: float(value) for name, (value, _, _) in losses.items()}
+        return {name: float(value.detach()) for name, (value, _, _) in losses.items()}
 
     whole, parts = sums(encoded), [sums([one]) for one in encoded]
     for name, value in whole.items():
@@ -120,22 +120,25 @@ def test_texts_of_windows_are_joined() -> None:
     assert joined(["", "a", ""]) == "a" and joined([]) == ""
 
 
-def test_songs_are_learnt_saved_and_heard(tmp_path: Path) -> None:
-    recipe = Recipe.from_values(values(manifest(tmp_path)))
-    out = tmp_path / "run"
-    for _ in prepare(recipe, out).train():
-        pass
-    predictor = load(out)
-    songs = ["so mi la", "la", "mi mi so"]
-    assert [one.text for one in predictor.predict(list(map(sung, songs)))] == songs
-    path = str(tmp_path / "3.wav")
-    assert predictor.predict([path])[0].text == predictor.predict([{"audio": path}])[0].text
-    # alone as in a batch; and a long song in windows
-    assert predictor.predict([sung(songs[0])])[0].text == songs[0]
-    long = np.concatenate([sung("la mi"), np.zeros(2 * RATE, np.float32), sung("so la")])
-    assert predictor.predict([long])[0].text == "la mi so la"
-    assert predictor.predict([np.zeros(RATE, np.float32)])[0].text == ""
-    scores = predictor.evaluate(
-        [Example(audio=sung(one, 99), target=one) for one in songs]
-    ).scores.values
-    assert scores["wer"] == 0 and scores["cer"] == 0 and scores["ctc"] < 1
+def test_songs_are_learnt_saved_and_heard() -> None:
+    run, paths, texts = song_run()
+    predictor, files = load(run), list(map(str, paths))
+    for settings in ({}, {"ctc_weight": 0.4}, {"ctc_weight": 0.4, "beams": 3}, {"ctc_weight": 1.0}):
+        found = predictor.predict(files, **settings)
+        assert [one.text for one in found] == texts, settings
+    # a path, its bytes, the samples; alone as in a batch; and a long song in windows
+    sound, _ = soundfile.read(files[0], dtype="float32")
+    given = [files[0], {"audio": Path(files[0]).read_bytes()}, sound]
+    assert [predictor.predict([one])[0].text for one in given] == [texts[0]] * 3
+    pause = np.zeros(3 * RATE, np.float32)
+    two = np.concatenate([sound, pause, sound])
+    parts = [part for _, part in clip_windows(Example(audio=two), 3.0) if has_sound(part)]
+    heard = [one.text for one in predictor.predict(parts)]
+    assert len(parts) == 2 and predictor.predict([two])[0].text == joined(heard)
+    assert predictor.predict([pause])[0].text == ""
+    examples = [Example(audio=one, target=text) for one, text in zip(files, texts, strict=True)]
+    scores = predictor.evaluate(examples).scores.values
+    assert scores["wer"] == 0 and scores["cer"] == 0 and scores["ctc"] < 0.2
+    assert 0 < scores["real_time_factor"] < 100
+    with pytest.raises(UsageError, match="ctc_weight is 2.0; it must be"):
+        predictor.predict(files, ctc_weight=2.0)

@@ -71,6 +71,12 @@ def _summarize() -> Command:
     return summarize
 
 
+def _transcribe() -> Command:
+    from .transcribe import transcribe
+
+    return transcribe
+
+
 def _classify() -> Command:
     from .by_task import classify
 
@@ -161,34 +167,15 @@ def _info() -> Command:
     return info
 
 
-def _data_list() -> Command:
-    from .data import list_sets
+def _data(name: str) -> Callable[[], Command]:
+    """Return what loads a verb of `triptych data`."""
 
-    return list_sets
+    def load() -> Command:
+        from . import data
 
+        return getattr(data, name)
 
-def _data_fetch() -> Command:
-    from .data import fetch
-
-    return fetch
-
-
-def _data_check() -> Command:
-    from .data import check
-
-    return check
-
-
-def _data_stats() -> Command:
-    from .data import stats
-
-    return stats
-
-
-def _data_convert() -> Command:
-    from .data import convert
-
-    return convert
+    return load
 
 
 VERBS: dict[str, Verb] = {
@@ -242,6 +229,14 @@ VERBS: dict[str, Verb] = {
         (
             "triptych summarize runs/mine --file letter.txt",
             "triptych summarize runs/mine < letters.txt > summaries.txt",
+        ),
+    ),
+    "transcribe": Verb(
+        _transcribe,
+        message("Write down what is said in files of sound, as text or as subtitles."),
+        (
+            "triptych transcribe runs/mine talk.wav",
+            "triptych transcribe runs/mine talk.mp3 --srt > talk.srt",
         ),
     ),
     "classify": Verb(
@@ -362,27 +357,29 @@ VERBS: dict[str, Verb] = {
 }
 DATA_VERBS: dict[str, Verb] = {
     "list": Verb(
-        _data_list, message("List the public data sets known by name."), ("triptych data list",)
+        _data("list_sets"),
+        message("List the public data sets known by name."),
+        ("triptych data list",),
     ),
     "fetch": Verb(
-        _data_fetch,
+        _data("fetch"),
         message("Download public data sets before training does, and check their SHA-256."),
         ("triptych data fetch multi30k sms-spam",),
     ),
     "check": Verb(
-        _data_check,
+        _data("check"),
         message(
             "Report problems in data, with file and line; the exit code is 1 if there are any."
         ),
         ("triptych data check my.tsv", "triptych data check my.en my.de"),
     ),
     "stats": Verb(
-        _data_stats,
+        _data("stats"),
         message("Print counts, lengths, characters and writing systems."),
         ("triptych data stats my.tsv", "triptych data stats multi30k"),
     ),
     "convert": Verb(
-        _data_convert,
+        _data("convert"),
         message("Convert files, also those of other tools, to a format that Triptych reads."),
         (
             "triptych data convert export.json --task tagging",

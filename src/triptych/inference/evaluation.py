@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from ..data.batches.encoded import Encoded, collate
 from ..data.batches.order import length_batches
 from ..data.example import Example
+from ..data.features.clips import clip_seconds
 from ..data.tokenizers.sides import Tokenizers
 from ..messages import message
 from ..model.heads.tokens import output_of
@@ -71,6 +72,14 @@ def loss_sums(loaded: LoadedModel, examples: Sequence[Example], done: Done | Non
         if done is not None:
             done(sum(1 / pieces[encoded[place].index] for place in places))
     return sums
+
+
+def with_real_time(scores: Scores, examples: Sequence[Example], seconds: float) -> Scores:
+    """Return scores with real_time_factor: seconds of answering for each second of sound."""
+    total = sum(clip_seconds(one) for one in examples)
+    if not total:
+        return scores
+    return replace(scores, values={**scores.values, "real_time_factor": seconds / total})
 
 
 def means(*sums: Sums) -> dict[str, float]:

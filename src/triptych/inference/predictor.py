@@ -17,7 +17,7 @@ from ..messages import message
 from ..tasks.task import Prediction
 from . import shown
 from .answering import answered, with_words
-from .evaluation import Evaluation, Sums, loss_sums, means
+from .evaluation import Evaluation, Sums, loss_sums, means, with_real_time
 from .examples import example_of
 from .loaded import Done, LoadedModel
 
@@ -189,6 +189,8 @@ class Predictor(LoadedModel):
                 "learnt or predicted."
             )
         scores = self.task.score(predictions, examples, losses)
+        if seconds is not None and self.task.input == "audio":
+            scores = with_real_time(scores, examples, seconds)
         return Evaluation(predictions, scores, seconds, torch.get_num_threads())
 
     def losses(self, examples: Sequence[Example], done: Done | None = None) -> dict[str, float]:

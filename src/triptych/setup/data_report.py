@@ -11,7 +11,18 @@ from ..data.sets.files import locate
 from ..data.sets.tagging import SPLIT_FILES
 from ..data.split import sentence_key
 from ..data.table import DataTable
-from ..data.validation import chats, columns, conll, conllu, kinds, pairs, references, squad, texts
+from ..data.validation import (
+    chats,
+    clips,
+    columns,
+    conll,
+    conllu,
+    kinds,
+    pairs,
+    references,
+    squad,
+    texts,
+)
 from ..data.validation.pairs import Problem, Report, as_problem, left_out, together
 from ..errors import DataError
 from .named_data import NamedData, examples_of
@@ -27,7 +38,7 @@ def report_on(found: NamedData, notify: Notify) -> tuple[Report, str]:
         return _on_set(found, notify)
     parts = split_files(found.data)
     report = CHECKS.get(learnt, _labelled)(found, parts)
-    for names in parts.values():
+    for names in parts.values() if learnt != "audio" else ():
         for name in names:
             report.problems += left_out(name, notify, found.data.encoding)
     return report, kinds.RECORDS[learnt][0]
@@ -50,6 +61,11 @@ def _each(found: NamedData, parts: Parts, check: Callable[[str], Report]) -> Rep
 
 def _pairs(found: NamedData, parts: Parts) -> Report:
     return pairs.check({part: files_of(names, found.data) for part, names in parts.items()})
+
+
+def _clips(found: NamedData, parts: Parts) -> Report:
+    data = found.data
+    return clips.check(parts, data.columns, data.pattern, data.encoding)
 
 
 def _labelled(found: NamedData, parts: Parts) -> Report:
@@ -105,6 +121,7 @@ def _texts(found: NamedData, parts: Parts) -> Report:
 # The field of `kinds.RECORDS` -> the check of files; labelled texts are checked by `_labelled`.
 CHECKS: dict[str, Callable[[NamedData, Parts], Report]] = {
     "source": _pairs,
+    "audio": _clips,
     "text": _texts,
     "messages": _conversations,
     "chosen": _conversations,
@@ -128,6 +145,8 @@ def _on_set(found: NamedData, notify: Notify) -> tuple[Report, str]:
         return Report(pairs.check_examples(dict(examples)), counts), words
     if needs[0] == "text" and needs[-1] in kinds.LEARNT:
         return Report(columns.check_examples(examples), counts), words
+    if "audio" in needs:
+        return Report(clips.check_examples(examples), counts), words
     if "answers" in needs:
         return Report(squad.check_examples(examples), counts), words
     return Report(_leaks(examples), counts), "records"

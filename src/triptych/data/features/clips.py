@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...errors import DataError
 from ..example import Example
-from .audio import RATE, AudioStream, Samples, change_speed, is_silent
+from .audio import RATE, AudioStream, Samples, audio_info, change_speed, is_silent
 from .log_mel import MELS, log_mel, whisper_log_mel
 
 FrontEnd = Literal["log-mel", "whisper"]
@@ -37,6 +37,18 @@ def clip_samples(example: Example) -> Samples:
     """
     parts = list(clip_windows(example, None))
     return np.concatenate([part for _, part in parts]) if parts else np.zeros(0, np.float32)
+
+
+def clip_seconds(example: Example) -> float:
+    """Return the seconds of an Example's sound, by the header of its file."""
+    sound, start = example.audio, example.start or 0.0
+    if example.end is not None:
+        return example.end - start
+    if isinstance(sound, str):
+        return audio_info(sound).seconds - start
+    if isinstance(sound, bytes):
+        return audio_info(io.BytesIO(sound)).seconds - start
+    return 0.0 if sound is None else len(sound) / RATE - start
 
 
 def clip_windows(example: Example, seconds: float | None) -> Iterator[tuple[float, Samples]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import DataError, UsageError
 from ...messages import message
+from ..formats.clips import is_clips
 from ..formats.columns import LEARNT, refuse_unknown_fields
 from ..formats.columns import needs_of as columns_of
 from ..formats.foreign.label_folders import is_labelled
@@ -28,6 +29,7 @@ PAIR = ("source", "target")
 # The field that is learnt -> what the records are called in a count, and in a sentence.
 RECORDS: Mapping[str, tuple[str, str]] = {
     "source": ("pairs", message("pairs of sentences")),
+    "audio": ("clips", message("clips of sound with texts")),
     "text": ("plain texts", message("plain text")),
     "messages": ("conversations", message("conversations")),
     "chosen": ("conversations", message("conversations with a preferred answer")),
@@ -50,6 +52,8 @@ def needs_of(
     columns: the known columns, as in `data.columns`.
     """
     one = names[0] if len(names) == 1 else None
+    if _all(names, lambda name: is_clips(name, encoding)):
+        return ("audio", "target")
     if one is not None and Path(one).is_dir():
         return ("text", "label") if is_labelled(Path(one)) else ("text",)
     for find in (_trees, _conversations, _questions, _tags, _plain):
@@ -91,7 +95,7 @@ def learns_from(needs: Needs) -> str:
     """Return the field of RECORDS that records with these fields are learnt from."""
     if needs == PAIR:
         return PAIR[0]
-    order = ("references", "answers", "relations", "tags", *LEARNT, "chosen", "messages")
+    order = ("audio", "references", "answers", "relations", "tags", *LEARNT, "chosen", "messages")
     return next((name for name in order if name in needs), "text")
 
 

@@ -7,15 +7,20 @@ from pathlib import Path
 from ...data.formats.lines import refuse_nothing
 from ...data.hub.repository import is_reference
 from ...errors import UsageError, unknown
-from ...tasks import classification, translation
+from ...tasks import classification, transcription, translation
 from ...tasks.specs import SPECS
-from . import labelled, others, pairs
+from . import clips, labelled, others, pairs
 from .exportable import noted, refuse_without_class
 from .public_set import table_of
 from .request import DraftRequest
 from .start import offer
 
-TASKS = (translation.SPEC.name, classification.SPEC.name, *others.PLANS)
+TASKS = (
+    translation.SPEC.name,
+    classification.SPEC.name,
+    *others.PLANS,
+    transcription.SPEC.name,
+)
 
 
 def is_of_pairs(task: str) -> bool:
@@ -80,4 +85,6 @@ def _drafted(request: DraftRequest, columns_given: str | None) -> str:
         )
     if request.task == classification.SPEC.name:
         return labelled.recipe_text(request)
+    if request.task == transcription.SPEC.name:
+        return clips.recipe_text(request)
     return others.recipe_text(request)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...messages import message
 
 if TYPE_CHECKING:
+    import torch
+
     from ...model.config import AnyConfig
     from ...model.rnn.recurrent import RecurrentTranslator
     from ...model.transformer import Transformer
@@ -48,12 +51,14 @@ def measured_speed(
     length: float,
     batch_tokens: int = 4096,
     settings: TrainingSettings | None = None,
+    target: int | None = None,
 ) -> Measured:
     """Train a few steps on texts of the usual `length` in tokens and return the speed.
 
-    With two stacks, half of the tokens are on each side. On a CPU the processor time of this thread
-    counts. The thread computes, or waits for the others while it has a core, so other programs
-    lengthen the wall time but not this. On an accelerator the wall time counts.
+    With two stacks, half of the tokens are on each side, or `target` of them on that side. On a CPU
+    the processor time of this thread counts. The thread computes, or waits for the others while it
+    has a core, so other programs lengthen the wall time but not this. On an accelerator the wall
+    time counts.
     """
     import torch
 
@@ -68,21 +73,15 @@ def measured_speed(
         for name, other in (("source", "decoder"), ("target", "encoder"))
         if config.architecture != other
     ]
-    side = max(2, round(length / len(sides)))
-    count = max(1, batch_tokens // (len(sides) * side))
+    each = dict.fromkeys(sides, max(2, round(length / len(sides))))
+    if target is not None:
+        each = {"source": max(2, round(length) - target), "target": target}
+    count = max(1, batch_tokens // sum(each.values()))
     device = choose_device(settings.device)
     model = build(config).to(device)
     model.precision = choose_precision(settings.precision, device)
     optimizers = Optimizers(dict(model.named_parameters()), settings)
-    ids, lengths = (
-        torch.randint(2, config.vocabulary_size, (count * side,), device=device),
-        torch.full((count,), side, device=device),
-    )
-    batch = {
-        f"{name}{ending}": tensor
-        for name in sides
-        for ending, tensor in (("", ids), ("_lengths", lengths))
-    }
+    batch, ids = _batch(config, each, count, device)
     clock, used, done = time.monotonic(), time.thread_time(), 0
     for step in range(MOST_STEPS):
         if step == WARM_STEPS:
@@ -100,7 +99,25 @@ def measured_speed(
         torch.accelerator.synchronize()
     elapsed = time.monotonic() - clock
     seconds = max(1e-6, time.thread_time() - used if device.type == "cpu" else elapsed)
-    return Measured(done * len(sides) * len(ids) / seconds, elapsed / seconds)
+    return Measured(done * count * sum(each.values()) / seconds, elapsed / seconds)
+
+
+def _batch(
+    config: AnyConfig, each: Mapping[str, int], count: int, device: torch.device
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Return `count` made-up examples of `each` side's length, and the ids of the last side."""
+    import torch
+
+    encoder = config.stacks.get("encoder")
+    features = None if encoder is None else encoder.features
+    batch: dict[str, torch.Tensor] = {}
+    ids = torch.empty(0)
+    for name, side in each.items():
+        ids = torch.randint(2, config.vocabulary_size, (count * side,), device=device)
+        is_sound = name == "source" and features is not None
+        batch[name] = torch.randn(len(ids), features or 1, device=device) if is_sound else ids
+        batch[f"{name}_lengths"] = torch.full((count,), side, device=device)
+    return batch, ids
 
 
 def _loss(model: Transformer | RecurrentTranslator, states: Any, ids: Any, projects: bool) -> Any:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from triptych.recipe.schema import Recipe
+from triptych.setup.job import prepare
 
 RATE = 16_000
 PITCHES = {"la": 300.0, "mi": 900.0, "so": 2500.0}
@@ -24,7 +31,7 @@ def sung(text: str, seed: int = 0) -> np.ndarray:
     return (found + 0.003 * drawn.standard_normal(len(found))).astype(np.float32)
 
 
-def manifest(folder: Path, count: int = 60, words: int = 3, name: str = "songs.tsv") -> Path:
+def manifest(folder: Path, count: int = 8, words: int = 2, name: str = "songs.tsv") -> Path:
     """Write a manifest of songs and their sound files."""
     drawn, rows = np.random.default_rng(5), ["audio\ttext"]
     for number in range(count):
@@ -37,10 +44,10 @@ def manifest(folder: Path, count: int = 60, words: int = 3, name: str = "songs.t
 
 
 def values(train: Path, **more: object) -> dict[str, dict[str, object]]:
-    """Return the values of a recipe that learns a manifest of songs in a second."""
+    """Return the values of a recipe that learns eight songs by heart in a few seconds."""
     return {
         "task": {"name": "transcription", "window": 3.0, "label_smoothing": 0.0},
-        "data": {"train": str(train), "held_out": 0.1},
+        "data": {"train": str(train), "validation": str(train), "test": str(train)},
         "tokenizer": {"kind": "bpe", "vocabulary_size": 270},
         "model": {
             "preset": "transformer-tiny",
@@ -53,13 +60,25 @@ def values(train: Path, **more: object) -> dict[str, dict[str, object]]:
         },
         "batches": {"batch_tokens": 1000},
         "training": {
-            "steps": 150,
-            "learning_rate": 5e-3,
+            "steps": 80,
+            "learning_rate": 1e-2,
             "warmup_steps": 10,
             "schedule": "trapezoid",
             "precision": "float32",
         },
-        "validation": {"every_steps": 75},
+        "validation": {"every_steps": 80},
         "decoding": {"max_length_ratio": 0.1},
         **more,  # type: ignore[dict-item]
     }
+
+
+@cache
+def song_run() -> tuple[Path, list[Path], list[str]]:
+    """Return a run that knows eight songs by heart, their files and their texts."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = manifest(folder)
+    for _ in prepare(Recipe.from_values(values(path)), folder / "run").train():
+        pass
+    rows = [line.split("\t") for line in path.read_text().split("\n")[1:-1]]
+    return folder / "run", [folder / name for name, _ in rows], [text for _, text in rows]
