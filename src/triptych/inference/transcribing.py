@@ -135,7 +135,11 @@ def token_states(
 
 
 def timed_words(
-    pieces: Sequence[str], spans: Sequence[tuple[int, int]], scale: float, start: float
+    pieces: Sequence[str],
+    spans: Sequence[tuple[int, int]],
+    scale: float,
+    start: float,
+    most: float = np.inf,
 ) -> list[TimedWord]:
     """Join tokens to words, which begin with a space or are wide characters, with their seconds.
 
