@@ -144,8 +144,21 @@ def _text_of(
         minutes=minutes,
     )
     request.report_next(words)
-    files, held = file_lines(data, message("clips"))
     kind = "characters" if characters else "bpe"
+    files = "".join(file_lines(data, message("clips")))
+    return _written(size, words, files, window, kind, vocabulary, minutes)
+
+
+def _written(
+    size: SoundSize,
+    words: str,
+    files: str,
+    window: float,
+    kind: str,
+    vocabulary: int,
+    minutes: float,
+) -> str:
+    """Return the text of the recipe."""
     return f"""# Written by triptych init. {words}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
 
@@ -158,7 +171,7 @@ time_masks = 2
 window = {window:g}                      # seconds read at once
 
 [data]
-{files}{held}
+{files}
 [tokenizer]
 kind = "{kind}"
 vocabulary_size = {vocabulary}
