@@ -11,6 +11,8 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from ..checking import Count, Note, NotNegative, Positive, Share, check_instance
 
+TIMES = {"first", "without", "latest_first"}  # keys of `timestamps`
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingSettings:
@@ -37,6 +39,15 @@ class DecodingSettings:
     no_repeat_ngram_size: Annotated[Literal[0], Note("off")] | Annotated[int, Ge(2)] = 0
     # numbers of tokens that are never written (the padding of a published Marian)
     suppress_tokens: list[Annotated[int, Ge(0)]] | None = None
+    # numbers of tokens of which one is written first, then one of the next list, and so on
+    # (Whisper: the languages, the task)
+    first_tokens: list[Annotated[list[Annotated[int, Ge(0)]], MinLen(1)]] | None = None
+    # numbers of tokens that are not written after these (Whisper: a space, the end)
+    begin_suppress_tokens: list[Annotated[int, Ge(0)]] | None = None
+    # tokens that are times, in steps of 20 ms, around each piece of text (Radford et al. 2023,
+    # section 2.3): {"first": 50364, "without": 50363, "latest_first": 50}, the first of them, the
+    # token that says there are none, and how many steps after 0 an answer may begin
+    timestamps: dict[str, Annotated[int, Ge(0)]] | None = None
     # the answer ends before the first of these texts
     stop: list[Annotated[str, MinLen(1)]] | None = None
     # code: the answer ends before a line with less indentation than its first
@@ -94,6 +105,13 @@ class DecodingSettings:
                 f"{table}.beams or {table}.temperature."
             )
 
+        given = set(self.timestamps or ())
+        if given and ("first" not in given or given - TIMES):
+            yield (
+                f"{table}.timestamps has {sorted(given)}; it must have first and may have without "
+                "and latest_first."
+            )
+
     def longest(self, source_length: int) -> int:
         """Return the most tokens of an answer to a source of this length, end included."""
         return self.max_length or int(source_length * self.max_length_ratio) + self.max_length_extra
@@ -103,6 +121,9 @@ SET_ONLY = (
     "early_stopping",
     "suppress_tokens",
     "ctc_weight",
+    "first_tokens",
+    "begin_suppress_tokens",
+    "timestamps",
 )  # written only if they are not the default
 
 

@@ -21,6 +21,7 @@ from ..model.typed import from_numpy, to_int_rows, to_ints
 from .drafts import ACCEPTED, WRITTEN, Drafted, Proposal, Session
 from .hypothesis import Hypothesis
 from .policies.choose import Ends, LogitsView, log_norms, repeat_less
+from .policies.constraints import constraints_of
 from .policies.distribution import distribution, invert, uniform
 from .policies.sampling_policy import RERANK_TOP_K, SamplingPolicy
 from .reading import positions
@@ -68,7 +69,7 @@ class Speculation:
 
         Raises:
             UsageError: The settings ask for what a draft does not support: beams, `compile` or
-                `no_repeat_ngram_size`.
+                `no_repeat_ngram_size`, or tokens by their place.
         """
         assert self.session is None and options.get("on_event") is None, (
             "a draft takes one group, and reports no steps"
@@ -87,6 +88,11 @@ class Speculation:
             raise UsageError(
                 "decoding.no_repeat_ngram_size needs every token before the next is written: "
                 "give --decoding.no_repeat_ngram_size 0, or no draft."
+            )
+        if constraints_of(settings, self.inner.ends):
+            raise UsageError(
+                "first_tokens, begin_suppress_tokens and timestamps of decoding need every token "
+                "before the next is written: give no draft."
             )
         numbers = self.inner.admit(inputs, settings, **options)
         begins, prefixes = options.get("begins"), options.get("prefixes")

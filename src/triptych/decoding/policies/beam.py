@@ -18,6 +18,7 @@ from ...model.typed import from_numpy, to_float_rows, to_floats, to_int_rows, to
 from ..hypothesis import Hypothesis, SearchStep
 from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, repeats
+from .constraints import constraints_of
 from .joining import Joinable, Stop, are_alike, cat_wide, stops_of
 
 NEVER = float("-inf")
@@ -43,6 +44,7 @@ class BeamPolicy:
         before: Sequence[int] = (),
     ) -> None:
         self.settings, self.ends, self.on_event = settings, ends, on_event
+        self.constrain = constraints_of(settings, ends)
         self.stops = stops_of(stop, len(longest))
         device, count, most = prefix_scores.device, len(longest), int(longest.max(initial=1))
         self.longest = longest  # (all sources,)
@@ -83,6 +85,11 @@ class BeamPolicy:
         Returns:
             The tokens to feed next, the rows to keep and the sources that are complete.
         """
+        if self.constrain is not None:
+            first, so_far = (
+                each.repeat(self.width) for each in (self.uncounted[self.sources], self.written)
+            )
+            self.constrain(logits, self.tokens, first, so_far)
         view = LogitsView(logits)
         view.suppress(self.settings.suppress_tokens)
         if self.early:

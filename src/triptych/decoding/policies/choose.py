@@ -76,10 +76,14 @@ class LogitsView:
 
     def suppress(self, tokens: Sequence[int] | None) -> None:
         """Forbid `tokens` in all rows."""
-        everywhere = torch.ones(1, dtype=torch.bool, device=self.logits.device)
-        for token in tokens or ():
-            if token < self.vocabulary:
-                self.forbid(token, everywhere)
+        known = [token for token in tokens or () if token < self.vocabulary]
+        if not known:
+            return
+        chosen = torch.tensor(known, device=self.logits.device)
+        self.logits.index_fill_(1, chosen, float("-inf"))
+        if self.peaks is not None:
+            columns = chosen[chosen < self.columns * BLOCK] % self.columns
+            self.peaks[:, columns] = self._blocks(self.logits)[:, :, columns].amax(1).float()
 
     def forbid_each(self, rows: Tensor, tokens: Tensor, ends: int = 1) -> None:
         """Forbid tokens (n,), each in its row of `rows` (n,); the norms do not change.

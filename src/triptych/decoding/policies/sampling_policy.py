@@ -12,6 +12,7 @@ from ...model.typed import from_numpy, to_float_rows, to_floats, to_int_rows, to
 from ..hypothesis import Hypothesis, SearchStep
 from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, log_norms, repeat_less, repeats
+from .constraints import constraints_of
 from .distribution import draw, uniform
 from .joining import Joinable, OwnStop, Stop, are_alike, cat_wide, stops_of
 
@@ -47,6 +48,7 @@ class SamplingPolicy:
         lengths; `before` is that of `search`.
         """
         self.settings, self.ends, self.on_event = settings, ends, on_event
+        self.constrain = constraints_of(settings, ends)
         self.stops: list[OwnStop | None] = stops_of(stop, len(longest))
         samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
         self.width, device = samples, prefix_scores.device
@@ -99,10 +101,11 @@ class SamplingPolicy:
         # The penalty decides what is written, but scores are those of the model.
         if settings.repetition_penalty != 1:
             own, logits, exact = logits, self._repeat_less(logits), None
-        view, places = (
-            LogitsView(logits, settings.scores and own is None),
-            self.written[self.alive],
-        )
+        places = self.written[self.alive]
+        if self.constrain is not None:
+            rows = self.tokens[alive.to(device)]
+            self.constrain(logits, rows, self.uncounted[self.alive], places)
+        view = LogitsView(logits, settings.scores and own is None)
         view.suppress(settings.suppress_tokens)
         if self.early:
             young = places < self.least[self.alive]
