@@ -34,6 +34,7 @@ from . import (
     starcoder2,
     switch,
     t5,
+    whisper,
 )
 from .family import Family
 
@@ -78,6 +79,7 @@ FAMILIES: tuple[Family, ...] = (
     t5.FAMILY,
     t5.MT5,
     switch.FAMILY,
+    whisper.FAMILY,
 )
 # by model_type, those that are read
 READ: dict[str, Family] = {
