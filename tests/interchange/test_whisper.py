@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from whisper_toys import VALUES, features, ours, packed, theirs
 
 from triptych.errors import RunError
+from triptych.interchange.ctranslate2 import specification_of
+from triptych.interchange.ctranslate2_whisper import BEGIN, END, read_model, write_model
 from triptych.interchange.whisper import FAMILY
 from triptych.model.build import build
 from triptych.model.positions import sinusoids
@@ -94,3 +99,82 @@ def test_what_a_whisper_has_not_is_named() -> None:
     found = " ".join(FAMILY.refusals(other))
     assert all(one in found for one in ("encoder.stem", "encoder.norm", "output_bias"))
     assert build(config).stem is not None
+
+
+GENERATION = {
+    "suppress_tokens": [3],
+    "begin_suppress_tokens": [4, 80],
+    "lang_to_id": {"<|en|>": 82},
+}
+
+
+def tokens() -> list[str]:
+    """Name the tokens as a tokenizer of a multilingual Whisper does."""
+    special = [END, BEGIN, "<|en|>", "<|de|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>",
+               "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]  # fmt: skip
+    times = [f"<|{number / 50:.2f}|>" for number in range(130 - 80 - len(special))]
+    return [*(f"w{number}" for number in range(80)), *special, *times]
+
+
+def tokenizer_json() -> str:
+    added = [
+        {"id": number, "content": token, "special": not token[2].isdigit()}
+        for number, token in enumerate(tokens())
+        if number >= 80
+    ]
+    return json.dumps({"added_tokens": added})
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "int8"])
+@torch.no_grad()
+def test_ctranslate2_comes_back_and_computes_the_same(tmp_path: Path, kind: str) -> None:
+    import ctranslate2
+
+    model = theirs()
+    own = ours(model)
+    tensors = dict(own.state_dict())
+    write_model(tmp_path, own.config, tensors, tokens(), GENERATION, kind)
+    (tmp_path / "tokenizer.json").write_text(tokenizer_json())
+    folder = read_model(tmp_path)
+    assert specification_of(tmp_path) == "WhisperSpec"
+    keys = ("vocab_size", "num_mel_bins", "d_model", "encoder_layers", "decoder_layers",
+            "encoder_attention_heads", "decoder_attention_heads", "encoder_ffn_dim",
+            "decoder_ffn_dim", "max_source_positions", "max_target_positions")  # fmt: skip
+    assert {key: folder.config[key] for key in keys} == {key: VALUES[key] for key in keys}
+    found = folder.generation_config
+    assert found["suppress_tokens"] == [3] and found["begin_suppress_tokens"] == [4, 80]
+    assert found["lang_to_id"] == {"<|en|>": 82, "<|de|>": 83}
+    assert found["task_to_id"] == {"transcribe": 85, "translate": 84}
+    assert (found["no_timestamps_token_id"], found["is_multilingual"]) == (89, True)
+    read, _ = folder.read_weights()
+    config = FAMILY.fitted(FAMILY.read_config(folder.config, "toy"), read)  # type: ignore[misc]
+    assert config == own.config
+    shapes = {name: tuple(one.shape) for name, one in tensors.items()}
+    names = FAMILY.name_map(FAMILY.classes[0], config, read)
+    again, _ = names.to_ours(read, shapes, "toy", cast=False)
+    worst = {"float32": 0, "float16": 1e-3, "int8": 1e-2}[kind]
+    for name, tensor in tensors.items():
+        assert (again[name].float() - tensor).abs().max() <= worst * tensor.abs().max(), name
+    if kind == "float32":
+        given = features(1)
+        runtime = ctranslate2.models.Whisper(str(tmp_path), compute_type="float32")
+        states = runtime.encode(
+            ctranslate2.StorageView.from_array(given.transpose(1, 2).contiguous().numpy())
+        )
+        wanted = own.encode(packed(given)).states
+        difference = torch.from_numpy(np.array(states)[0]) - wanted
+        assert difference.abs().max() < 1e-4 * wanted.abs().max()
+
+
+def test_damaged_folders_of_ctranslate2_are_named(tmp_path: Path) -> None:
+    own = ours(theirs())
+    tensors = {**own.state_dict()}
+    write_model(tmp_path, own.config, tensors, tokens(), {}, "float32")
+    with pytest.raises(RunError, match=r"has no tokenizer\.json"):
+        read_model(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("[]")
+    with pytest.raises(RunError, match="is not a tokenizer"):
+        read_model(tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"added_tokens": []}')
+    with pytest.raises(RunError, match="has no token"):
+        read_model(tmp_path)

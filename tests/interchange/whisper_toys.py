@@ -51,7 +51,7 @@ def ours(model: Any) -> Any:
     found: Any = build(config).eval()
     names = FAMILY.name_map(FAMILY.classes[0], config, tensors)
     shapes = {name: tuple(one.shape) for name, one in found.state_dict().items()}
-    own, certificate = names.to_ours(tensors, shapes, "toy")
+    own, _ = names.to_ours(tensors, shapes, "toy")
     found.load_state_dict(own)
     return found
 

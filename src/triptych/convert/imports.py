@@ -18,6 +18,7 @@ from ..errors import RunError, UsageError, brief, unknown
 from ..interchange import (  # fmt: skip
     ctranslate2,
     ctranslate2_reader,
+    ctranslate2_whisper,
     gguf,
     gguf_models,
     huggingface,
@@ -190,6 +191,8 @@ def _opened(source: str | Path) -> huggingface.Folder:
     if gguf.is_gguf(source):
         return gguf_models.read_model(source)
     if ctranslate2.is_folder(source):
+        if ctranslate2.specification_of(source) == ctranslate2_whisper.SPECIFICATION:
+            return ctranslate2_whisper.read_model(source)
         return ctranslate2_reader.read_model(source)
     if marian_files.is_folder(source):
         return marian_files.read_model(source)

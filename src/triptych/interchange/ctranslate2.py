@@ -81,6 +81,13 @@ def is_folder(path: str | Path) -> bool:
         return False
 
 
+def specification_of(path: str | Path) -> str:
+    """Return the name of the specification of a folder's model.bin."""
+    with (Path(path) / MODEL).open("rb") as file:
+        _, length = struct.unpack("<IH", file.read(6))
+        return file.read(length).rstrip(b"\0").decode("utf-8", "replace")
+
+
 def read_content(path: Path) -> Content:
     """Read a model.bin. Raises RunError for what is damaged or of another version."""
     try:

@@ -41,7 +41,7 @@ def read_model(path: str | Path) -> Folder:
         )  # fmt: skip
     values = read_json(path / "config.json") if (path / "config.json").is_file() else {}
     vocabularies = _vocabularies(path)
-    reader = _Published(path / MODEL, content)
+    reader = Published(path / MODEL, content)
     config, tensors = reader.read(values, vocabularies)
     tokenizer = path / "tokenizer.json"
     extra = path / "tokenizer_config.json"
@@ -92,7 +92,7 @@ def _vocabularies(path: Path) -> list[list[str]]:
     return found
 
 
-class _Published:
+class Published:
     """Collect the tensors of a folder under the names of the library transformers."""
 
     def __init__(self, path: Path, content: Content) -> None:
@@ -110,29 +110,29 @@ class _Published:
             ("decoder/embeddings/weight", "model.decoder.embed_tokens.weight"),
             ("decoder/projection/weight", "lm_head.weight"),
         ):
-            self.tensors[ours] = self._needed(name, 2)
-        bias = self._take("decoder/projection/bias")
+            self.tensors[ours] = self.needed(name, 2)
+        bias = self.take("decoder/projection/bias")
         rows = len(self.tensors["lm_head.weight"])
         self.tensors["final_logits_bias"] = (
             torch.zeros(1, rows) if bias is None else bias.reshape(1, -1)
         )
         sizes: dict[str, object] = {}
         for side in SIDES:
-            sizes |= self._stack(side)
+            sizes |= self.stack(side)
         self._shared(len(vocabularies) == 1)
-        starts = self._number("decoder/start_from_zero_embedding", 0)
-        self._refuse_rest()
+        starts = self.number("decoder/start_from_zero_embedding", 0)
+        self.refuse_rest()
         return self._config(values, vocabularies[-1], sizes, bool(starts)), self.tensors
 
     # Arrays ---------------------------------------------------------------------------------------
 
-    def _take(self, name: str) -> Tensor | None:
+    def take(self, name: str) -> Tensor | None:
         self.used |= {name, self.content.aliases.get(name, name)}
         self.used |= {one + SCALE for one in list(self.used)}
         return self.content.tensor(name)
 
-    def _needed(self, name: str, rank: int) -> Tensor:
-        found = self._take(name)
+    def needed(self, name: str, rank: int) -> Tensor:
+        found = self.take(name)
         if found is None or found.ndim != rank:
             raise RunError(
                 "{path} has no {name}, or not with {rank} axes. Copy the whole folder.",
@@ -140,7 +140,7 @@ class _Published:
             )  # fmt: skip
         return found
 
-    def _number(self, name: str, default: float | None = None) -> float:
+    def number(self, name: str, default: float | None = None) -> float:
         self.used.add(name)
         found = self.content.get(name)
         if found is None and default is not None:
@@ -151,11 +151,11 @@ class _Published:
 
     # Parts ----------------------------------------------------------------------------------------
 
-    def _stack(self, side: str) -> dict[str, object]:
+    def stack(self, side: str) -> dict[str, object]:
         """Read a stack. Returns the keys of config.json about it."""
         theirs, found = f"model.{side}", {}
-        heads = int(self._number(f"{side}/num_heads"))
-        activation = int(self._number(f"{side}/activation", 0))
+        heads = int(self.number(f"{side}/num_heads"))
+        activation = int(self.number(f"{side}/activation", 0))
         if activation not in ACTIVATIONS:
             raise RunError("{path}: unknown activation {number}.", path=self.path,
                            number=activation)  # fmt: skip
@@ -165,22 +165,22 @@ class _Published:
                 "{path}: {side} has {heads} heads in a width of {width}.",
                 path=self.path, side=side, heads=heads, width=width,
             )  # fmt: skip
-        positions = self._take(f"{side}/position_encodings/encodings")
+        positions = self.take(f"{side}/position_encodings/encodings")
         if positions is not None:
             # some files hold the table with an axis of one before it
             self.tensors[f"{theirs}.embed_positions.weight"] = positions.reshape(-1, width)
         for ours, name in (("layer_norm", "layer_norm"), ("layernorm_embedding",) * 2):
-            self._norm(f"{side}/{ours}", f"{theirs}.{name}", needed=False)
+            self.norm(f"{side}/{ours}", f"{theirs}.{name}", needed=False)
         layers = 0
         while f"{side}/layer_{layers}/ffn/linear_0/weight" in self.content.arrays:
-            self._layer(f"{side}/layer_{layers}", f"{theirs}.layers.{layers}", side == "decoder")
+            self.layer(f"{side}/layer_{layers}", f"{theirs}.layers.{layers}", side == "decoder")
             layers += 1
         if not layers:
             raise RunError("{path} has no layers of the {side}.", path=self.path, side=side)
         inner = self.tensors[f"{theirs}.layers.0.fc1.weight"].shape[0]
         found |= {f"{side}_layers": layers, f"{side}_attention_heads": heads,
                   f"{side}_ffn_dim": inner}  # fmt: skip
-        scale = self._number(f"{side}/scale_embeddings", 1.0)
+        scale = self.number(f"{side}/scale_embeddings", 1.0)
         is_true = self.content.types.get(f"{side}/scale_embeddings") == "int8" and scale == 1
         scaled = is_true or math.isclose(scale, math.sqrt(width), rel_tol=1e-4)
         if not scaled and scale not in (0, 1):
@@ -193,33 +193,33 @@ class _Published:
             "activation_function": ACTIVATIONS[activation],
             "scale_embedding": scaled,
             "max_position_embeddings": rows or 1024,
-            "pre_norm": bool(self._number(f"{side}/pre_norm", 1)),
+            "pre_norm": bool(self.number(f"{side}/pre_norm", 1)),
         }
 
-    def _layer(self, name: str, theirs: str, is_decoder: bool) -> None:
-        self._norm(f"{name}/self_attention/layer_norm", f"{theirs}.self_attn_layer_norm")
+    def layer(self, name: str, theirs: str, is_decoder: bool) -> None:
+        self.norm(f"{name}/self_attention/layer_norm", f"{theirs}.self_attn_layer_norm")
         self._linear(f"{name}/self_attention/linear_0", f"{theirs}.self_attn",
                      ("q_proj", "k_proj", "v_proj"))  # fmt: skip
         self._linear(f"{name}/self_attention/linear_1", f"{theirs}.self_attn", ("out_proj",))
         if is_decoder:
-            self._norm(f"{name}/attention/layer_norm", f"{theirs}.encoder_attn_layer_norm")
+            self.norm(f"{name}/attention/layer_norm", f"{theirs}.encoder_attn_layer_norm")
             other = f"{theirs}.encoder_attn"
             self._linear(f"{name}/attention/linear_0", other, ("q_proj",))
             self._linear(f"{name}/attention/linear_1", other, ("k_proj", "v_proj"))
             self._linear(f"{name}/attention/linear_2", other, ("out_proj",))
-        self._norm(f"{name}/ffn/layer_norm", f"{theirs}.final_layer_norm")
+        self.norm(f"{name}/ffn/layer_norm", f"{theirs}.final_layer_norm")
         self._linear(f"{name}/ffn/linear_0", theirs, ("fc1",))
         self._linear(f"{name}/ffn/linear_1", theirs, ("fc2",))
 
-    def _norm(self, name: str, theirs: str, needed: bool = True) -> None:
+    def norm(self, name: str, theirs: str, needed: bool = True) -> None:
         for ours, part in NORM.items():
             key = f"{name}/{part}"
-            found = self._needed(key, 1) if needed else self._take(key)
+            found = self.needed(key, 1) if needed else self.take(key)
             if found is not None:
                 self.tensors[f"{theirs}.{ours}"] = found
 
     def _linear(self, name: str, theirs: str, parts: tuple[str, ...]) -> None:
-        weight, bias = self._needed(f"{name}/weight", 2), self._take(f"{name}/bias")
+        weight, bias = self.needed(f"{name}/weight", 2), self.take(f"{name}/bias")
         if len(weight) % len(parts) or (bias is not None and bias.shape != weight.shape[:1]):
             raise RunError(
                 "{path}: {name} has the shape {shape}, which {count} equal parts do not fill.",
@@ -244,13 +244,13 @@ class _Published:
                 del self.tensors[name]
             self.tensors["model.shared.weight"] = first
 
-    def _refuse_rest(self) -> None:
+    def refuse_rest(self) -> None:
         """Raise RunError naming arrays that no published family has."""
         known = ("embeddings_merge", "multi_query_attention", "alignment_layer", "alignment_heads",
                  "alibi", "alibi_use_positive_positions", "scale_alibi")  # fmt: skip
         self.used |= {f"{side}/{name}" for side in SIDES for name in known}
         rest = sorted(set(self.content.arrays) - self.used)
-        if rest or self._number("decoder/alibi", 0):
+        if rest or self.number("decoder/alibi", 0):
             shown = ", ".join(rest[:5]) or "decoder/alibi"
             raise RunError(
                 "{path} has parts that no family here has: {names}{more}. Triptych reads Marian, "

@@ -85,9 +85,9 @@ def write_model(
     assert not refusals(config), "the model has settings that are not written"
     encoder = config.encoder
     assert encoder is not None, "an encoder-decoder has an encoder"
-    found = _Writer(config, tensors, longest).written()
+    found = Writer(config, tensors, longest).written()
     arrays, aliases = _tied(found, config)
-    write_content(path / MODEL, _content(arrays, aliases, kind))
+    write_content(path / MODEL, content_of(arrays, aliases, kind))
     names = VOCABULARIES[:1] if len(vocabularies) == 1 else VOCABULARIES[1:]
     for name, tokens in zip(names, vocabularies, strict=True):
         write_file(path / name, (json.dumps(list(tokens), ensure_ascii=False) + "\n").encode())
@@ -105,7 +105,7 @@ def write_model(
     write_file(path / "config.json", (json.dumps(values, indent=2) + "\n").encode())
 
 
-class _Writer:
+class Writer:
     """Collect the arrays of a model under CTranslate2's names."""
 
     def __init__(self, config: ModelConfig, tensors: Mapping[str, Tensor], longest: int) -> None:
@@ -115,7 +115,7 @@ class _Writer:
     def written(self) -> dict[str, Array]:
         config, found = self.config, self.found
         for side, stack in config.stacks.items():
-            self._stack(side, stack)
+            self.stack(side, stack)
         found["encoder/embeddings_merge"] = np.int8(0)
         found["encoder/multi_query_attention"] = np.int8(0)
         found |= {
@@ -126,15 +126,15 @@ class _Writer:
             )},
         }  # fmt: skip
         source = self.tensors.get("source_embedding.weight", self.tensors["embedding.weight"])
-        found["encoder/embeddings_0/weight"] = _array(source)
-        found["decoder/embeddings/weight"] = _array(self.tensors["embedding.weight"])
+        found["encoder/embeddings_0/weight"] = array_of(source)
+        found["decoder/embeddings/weight"] = array_of(self.tensors["embedding.weight"])
         projection = self.tensors.get("output.weight", self.tensors["embedding.weight"])
-        found["decoder/projection/weight"] = _array(projection * (config.output_scale or 1.0))
+        found["decoder/projection/weight"] = array_of(projection * (config.output_scale or 1.0))
         if config.output_bias:
-            found["decoder/projection/bias"] = _array(self.tensors["output_bias"])
+            found["decoder/projection/bias"] = array_of(self.tensors["output_bias"])
         return found
 
-    def _stack(self, side: str, stack: StackConfig) -> None:
+    def stack(self, side: str, stack: StackConfig) -> None:
         found = self.found
         scale = math.sqrt(stack.width) if self.config.embedding_scale else 1.0
         found |= {
@@ -172,9 +172,9 @@ class _Writer:
 
         first = stack.first_position
         if stack.positions == "learned":
-            return _array(self.tensors[f"{side}_entrance.positions.weight"][first:])
+            return array_of(self.tensors[f"{side}_entrance.positions.weight"][first:])
         rows = table_rows(self.config.stacks, self.longest)
-        return _array(sinusoids(first + rows, stack.width, stack.sinusoids)[first:])
+        return array_of(sinusoids(first + rows, stack.width, stack.sinusoids)[first:])
 
     def _attention(self, name: str, stack: StackConfig, rotary: bool) -> None:
         key_heads = stack.key_heads or stack.heads
@@ -193,7 +193,7 @@ class _Writer:
         for part, name in NORM.items():
             tensor = self.tensors.get(f"{ours}.{part}")
             if tensor is not None:
-                self.found[f"{theirs}/{name}"] = _array(tensor)
+                self.found[f"{theirs}/{name}"] = array_of(tensor)
 
     def _linear(self, ours: str, parts: tuple[str, ...], theirs: str) -> None:
         """Write linear layers of one input as one; a bias that some have not is zero."""
@@ -201,17 +201,17 @@ class _Writer:
 
         weights = [self.tensors[f"{ours}.{part}.weight"] for part in parts]
         biases = [self.tensors.get(f"{ours}.{part}.bias") for part in parts]
-        self.found[f"{theirs}/weight"] = _array(torch.cat(weights))
+        self.found[f"{theirs}/weight"] = array_of(torch.cat(weights))
         if any(one is not None for one in biases):
             filled = [torch.zeros(len(weight)) if one is None else one
                       for weight, one in zip(weights, biases, strict=True)]  # fmt: skip
-            self.found[f"{theirs}/bias"] = _array(torch.cat(filled))
+            self.found[f"{theirs}/bias"] = array_of(torch.cat(filled))
 
 
 Array = Any  # numpy arrays and scalars
 
 
-def _array(tensor: Tensor) -> Array:
+def array_of(tensor: Tensor) -> Array:
     return tensor.detach().float().contiguous().numpy()
 
 
@@ -227,7 +227,12 @@ def _tied(arrays: dict[str, Array], config: ModelConfig) -> tuple[dict[str, Arra
     return {key: one for key, one in arrays.items() if key not in same}, dict.fromkeys(same, first)
 
 
-def _content(arrays: Mapping[str, Array], aliases: Mapping[str, str], kind: str) -> Content:
+def content_of(
+    arrays: Mapping[str, Array],
+    aliases: Mapping[str, str],
+    kind: str,
+    specification: tuple[str, int] = (SPECIFICATION, REVISION),
+) -> Content:
     """Return the arrays in the types of a kind: all as float16, or matrices as int8."""
     found: dict[str, Array] = {}
     others = dict(aliases)
@@ -243,7 +248,8 @@ def _content(arrays: Mapping[str, Array], aliases: Mapping[str, str], kind: str)
         others |= {alias + SCALE: name + SCALE for alias, name in aliases.items()}
     types = {name: str(values.dtype) for name, values in found.items()}
     assert all(one in NAMES for one in types.values()), "arrays have CTranslate2's types"
-    return Content(specification=SPECIFICATION, revision=REVISION, arrays=found, aliases=others,
+    name, revision = specification
+    return Content(specification=name, revision=revision, arrays=found, aliases=others,
                    types=types)  # fmt: skip
 
 
