@@ -199,7 +199,7 @@ FAMILY = Family(
     name="a Whisper",
     kinds=(KIND,),
     architecture="encoder-decoder",
-    preset="transformer-base",
+    preset="whisper-tiny",
     task="transcription",
     classes=(PublishedClass(architecture="WhisperForConditionalGeneration", head="tokens"),),
     read_config=read_config,

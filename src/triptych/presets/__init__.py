@@ -26,6 +26,7 @@ from . import (
     sparse,
     t5,
     transformer,
+    whisper,
 )
 from .published import OWN, Published, sizes_of
 
@@ -39,6 +40,7 @@ FAMILIES: tuple[Published[AnyConfig], ...] = (
     *gemma.FAMILIES,
     *t5.FAMILIES,
     *bart_like.FAMILIES,
+    *whisper.FAMILIES,
     *sparse.FAMILIES,
     *recurrent.FAMILIES,
 )
