@@ -61,6 +61,7 @@ def test_first_tokens_and_what_must_not_follow_them() -> None:
     settings = DecodingSettings(
         first_tokens=[[3, 5], [7]],
         begin_suppress_tokens=[1, END],
+        suppress_tokens=[2, 7],  # and yet 7 is written where it is the only choice
         timestamps={"first": FIRST, "without": WITHOUT},
     )
     apply = Constraints(settings, (END,))

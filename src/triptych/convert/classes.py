@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..data.tokenizers.subwords import Tokenizer
-from ..interchange import bert, distilbert, gpt2, llama, marian, pre_norm, starcoder2
+from ..interchange import bert, distilbert, gpt2, llama, marian, pre_norm, starcoder2, whisper
 from ..interchange.families import BY_KIND, FAMILIES
 from ..interchange.family import Family, PublishedClass, Tensors
 from ..interchange.name_map import NameMap
 from ..messages import message
-from ..model.config import AnyConfig, Architecture, ModelConfig
-from ..tasks import summarization, text_to_text, translation
+from ..model.config import AnyConfig, ModelConfig
+from ..tasks import summarization, text_to_text, transcription, translation
 from ..tasks.specs import SPECS, build_task
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Their source is a text as it is, or after the name of what is to be done.
 FROM_TEXT = (translation.SPEC.name, summarization.SPEC.name, text_to_text.SPEC.name)
+FROM_SOUND = transcription.SPEC.name
 RECURRENT = "it is a recurrent network"
 # Tokens that begin and end a window and are not counted in it.
 ENDS = 2
@@ -91,7 +92,7 @@ def has_class(task: str) -> bool:
     """Tell whether some recipe for a task can be exported."""
     spec = SPECS[task]
     if spec.architecture == "encoder-decoder":
-        return task in FROM_TEXT
+        return task in (*FROM_TEXT, FROM_SOUND)
     families = [one for one in FAMILIES if one.architecture == spec.architecture]
     return any(one.class_of(spec.head) is not None for one in families)
 
@@ -130,7 +131,7 @@ def _refusals_of(family: Family, form: Form, model: ModelConfig) -> list[str]:
     if family.architecture != model.architecture:
         return ["it has other stacks"]  # never shown: the nearest family has the same
     found, published = family.refusals(model), _class(family, form, model)
-    if family.architecture != "encoder" and not _is_written(form, family.architecture):
+    if family.architecture != "encoder" and not _is_written(form, family):
         return [*found, _other_task(form.task, f"{family.architecture}s are", _written(family))]
     if published is None:
         return [*found, _other_task(form.task, f"{family.name} is", _written(family))]
@@ -150,14 +151,18 @@ def _options(form: Form) -> Mapping[str, object]:
     return build_task(form.task, form.options).options  # an older run has fewer options
 
 
-def _is_written(form: Form, architecture: Architecture) -> bool:
-    if architecture == "encoder-decoder":
+def _is_written(form: Form, family: Family) -> bool:
+    if family.task == FROM_SOUND:
+        return form.task == family.task
+    if family.architecture == "encoder-decoder":
         return form.task in FROM_TEXT and form.options.get("prefix") != "tag"
-    return SPECS[form.task].architecture == architecture
+    return SPECS[form.task].architecture == family.architecture
 
 
 def _written(family: Family) -> list[str]:
     """Return the tasks whose runs are written as a family."""
+    if family.task == FROM_SOUND:
+        return [FROM_SOUND]
     if family.architecture == "encoder-decoder":
         return list(FROM_TEXT)
     own = [one for one in SPECS.values() if one.architecture == family.architecture]
@@ -173,6 +178,8 @@ def _nearest(form: Form, model: ModelConfig) -> Family:
     """Return the family that comes nearest to a model that is trained here."""
     if model.architecture == "encoder-decoder":
         assert model.encoder is not None, "an encoder-decoder has an encoder"
+        if model.encoder.stem is not None:
+            return whisper.FAMILY
         is_post = model.encoder.norm_placement == "post"
         return marian.FAMILY if is_post else marian.PRE_NORM
     stack = model.decoder or model.encoder

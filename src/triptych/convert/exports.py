@@ -17,6 +17,7 @@ from ..model.config import ModelConfig
 from ..runs.run import Run, RunConfig
 from ..runs.storage import read_tensors, whole_folder
 from ..tasks.specs import SPECS
+from . import speech
 from .classes import RECURRENT, ExportClass, Form, export_class, refusals
 from .formats import Format, Precision, Published, write_ctranslate2, write_gguf
 from .heads import OWN, own_values
@@ -95,6 +96,9 @@ def export_run(
             _card_of_export(run, config, held.architecture),
             generation,
         )
+        if config.task == speech.TASK and isinstance(config.model, ModelConfig):
+            values = speech.preprocessor_of(config.model)
+            huggingface.write_json(aside / speech.PREPROCESSOR, values)
         for name in held.kept:
             copy_file(run.path / KEPT / name, aside / name)
         if config.task == VECTORS:
@@ -134,6 +138,8 @@ def _published(run: Run, config: RunConfig) -> tuple[Published, dict[str, object
         tokenizer_config=_tokenizer_config(before, written["config"]),
         notes=_notes(chosen.names, tensors, labels, written["notes"]),
     )
+    if config.task == speech.TASK and not before:
+        return held, speech.generation_of(tokenizer, config.decoding)
     return held, _generation(values, tokenizer, form, before)
 
 

@@ -12,10 +12,11 @@ from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..data.tokenizers.tokenizer_file import tokens_by_id
 from ..errors import RunError
-from ..interchange import ctranslate2_writer, gguf_models
+from ..interchange import ctranslate2_whisper, ctranslate2_writer, gguf_models, whisper
 from ..model.config import ModelConfig
 from ..runs.run import Run, RunConfig
 from ..runs.storage import read_tensors, whole, whole_folder, write_file
+from . import speech
 from .classes import FROM_TEXT, Form
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def write_ctranslate2(run: Run, config: RunConfig, dest: Path, precision: Precis
     from ..model.lora import merged
 
     model = config.model
+    if config.task == speech.TASK and isinstance(model, ModelConfig):
+        return _write_whisper(run, config, model, dest, precision)
     problems = _refusals(config)
     if problems or not isinstance(model, ModelConfig):
         raise RunError(
@@ -106,6 +109,31 @@ def write_ctranslate2(run: Run, config: RunConfig, dest: Path, precision: Precis
         *([f"A source begins with the token of its target language: {' '.join(tags)}."]
           if tags else []),
     ]  # fmt: skip
+
+
+def _write_whisper(
+    run: Run, config: RunConfig, model: ModelConfig, dest: Path, precision: Precision
+) -> list[str]:
+    """Write a Whisper. Raises RunError listing what CTranslate2 does not compute."""
+    from ..model.lora import merged
+
+    problems = whisper.refusals(model)
+    if problems:
+        raise RunError(
+            "{path} cannot be exported, because CTranslate2 has no such model: {problems}.",
+            path=run.path, problems="; ".join(problems),
+        )  # fmt: skip
+    tokenizer = Tokenizers.load(run.path).target
+    values = _tokenizer_json(tokenizer)
+    tensors = merged(read_tensors(run.weights()))
+    with whole_folder(dest) as aside:
+        text = json.dumps(values, ensure_ascii=False) + "\n"
+        write_file(aside / "tokenizer.json", text.encode())
+        ctranslate2_whisper.write_model(
+            aside, model, tensors, tokens_by_id(values, model.vocabulary_size),
+            speech.generation_of(tokenizer, config.decoding), precision,
+        )  # fmt: skip
+    return [f"{len(tensors):,} tensors as WhisperSpec, matrices as {precision}."]
 
 
 def _tokenizer_json(tokenizer: Tokenizer) -> Mapping[str, Any]:

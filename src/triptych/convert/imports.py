@@ -38,7 +38,7 @@ from ..runs.run import Run, RunConfig
 from ..runs.sizes import refuse_unlike
 from ..runs.storage import whole_folder
 from ..tasks.specs import SPECS, build_task
-from . import hub
+from . import hub, speech
 from .answers import numbers_of, rewriting, sides_of
 from .cards import card_of_import
 from .generation import decoding_of
@@ -229,10 +229,16 @@ def _from_published(
         )
         both = Tokenizers(tokenizer, tokenizer)
     elif family.architecture == "encoder-decoder":
-        published, sides = family.classes[0], sides_of(folder)
+        speaks = family.task == speech.TASK
+        published = family.classes[0]
+        sides = speech.sides_of(folder) if speaks else sides_of(folder)
         both = _both_sides(folder, where[1], config.vocabulary_size, sides)
-        use = own or rewriting(task or family.task or "", sides, config)
-        decoding, unread = decoding_of(folder, sides)
+        if speaks:
+            use = own or speech.use_of(task, sides, config)
+            decoding, unread = speech.decoding_of(folder, sides)
+        else:
+            use = own or rewriting(task or family.task or "", sides, config)
+            decoding, unread = decoding_of(folder, sides)
         notes += unread
     else:
         published = _published(family, folder, tensors, task if own is None else own.task)

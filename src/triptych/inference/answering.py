@@ -57,16 +57,40 @@ def answered(
         encoded += pieces
     if done is not None:  # those without an answer
         done(len(examples) - len({one.index for one in encoded}))
-    raw: dict[int, list[Any]] = {}
-    answers = loaded.raw(encoded, settings, first + start, done)
-    for one, answer in zip(encoded, answers, strict=True):
-        raw.setdefault(one.index, []).append(answer)
+    raw = _raw(loaded, encoded, settings, first + start, done)
     for place, several in raw.items():
         prediction = loaded.task.read(several, examples[place], loaded.tokenizers)
         prediction.index = start + place
         prediction.truncated_input_tokens += found[place].truncated_input_tokens
         found[place] = prediction
     return found
+
+
+def _raw(
+    loaded: LoadedModel,
+    encoded: Sequence[Encoded],
+    settings: DecodingSettings,
+    start: int,
+    done: Done | None,
+) -> dict[int, list[Any]]:
+    """Return the raw results of each example, by its index; with those that follow others."""
+    raw: dict[int, list[Any]] = {}
+    follow = loaded.task.follow
+    while encoded:
+        answers = loaded.raw(encoded, settings, start, done if follow is None else None)
+        after: list[Encoded] = []
+        for one, answer in zip(encoded, answers, strict=True):
+            if follow is not None:
+                answer, more = follow(one, answer, loaded.tokenizers)
+                if more is not None:
+                    more.index = one.index
+                    after.append(more)
+                elif done is not None:
+                    done(1)
+            if answer is not None:
+                raw.setdefault(one.index, []).append(answer)
+        encoded = after
+    return raw
 
 
 def with_words(segmenter: Predictor | None, examples: Sequence[Example]) -> Sequence[Example]:

@@ -14,7 +14,6 @@ from ..model.config import ModelConfig
 from ..runs.storage import write_file
 from .ctranslate2 import MODEL, read_content, write_content
 from .ctranslate2_reader import Published
-
 from .ctranslate2_writer import Writer, array_of, content_of
 from .huggingface import Folder, read_json, read_text
 from .whisper import KIND

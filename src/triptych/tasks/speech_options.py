@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from ..checking import Count, Note, Positive, Probability, Share
+from ..checking import Count, Note, NotNegative, Positive, Probability, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,16 @@ class TranscriptionOptions:
     # weight of the CTC loss of the encoder; attention has the rest (Watanabe et al. 2017, section
     # 3.1: 0.2). 0: attention alone, which does not converge on little data
     ctc_weight: Probability = 0.3
-    # what the model reads: "log-mel", normalised over the clip, or "whisper" (Radford et al. 2023)
-    features: Literal["log-mel", "whisper"] = "log-mel"
+    # what the model reads: "log-mel", normalised over the clip, or "whisper" (Radford et al. 2022,
+    # section 2.2) of 80 or, for large-v3, of 128 mel bands
+    features: Literal["log-mel", "whisper", "whisper-128"] = "log-mel"
+    # whisper: the language of the sound, where nothing else says it; none: the model finds it
+    language: str | None = None
+    # whisper: the answer holds times, and a long sound is read on from the last of them
+    timestamps: bool = False
+    # whisper with timestamps: a window whose text repeats itself or is improbable is drawn again
+    # with the next of these (Radford et al. 2022, section 4.5)
+    temperatures: list[NotNegative] = field(default_factory=lambda: [0.0])
     # seconds of sound read at once; longer sound is cut at its quietest places and the texts joined
     window: Annotated[float, Ge(0.5)] = 30.0
     # training plays each clip at one of these speeds, drawn anew in every epoch (Ko et al. 2015:

@@ -144,7 +144,8 @@ class TaskSpec:
         view: What `inspect` shows beside self-attention, if anything.
         labels: Dotted keys of labels.json that the task needs to answer anything.
         starts: Names of the tasks whose runs are a good start for a small data set.
-        targets: What --to chooses among: target languages, or tasks of the data.
+        targets: What --to chooses among: target languages, tasks of the data, or, for speech, its
+            own language and English.
         continues: The task continues a plain prompt, so worked examples or a suffix can be
             given.
         reads_words: The text may be given as words that are split already.
@@ -165,7 +166,7 @@ class TaskSpec:
     view: View = "encoder"
     labels: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
-    targets: Literal["languages", "tasks"] | None = None
+    targets: Literal["languages", "tasks", "speech"] | None = None
     continues: bool = False
     reads_words: bool = False
     windows: bool = False
@@ -212,6 +213,9 @@ class Task:
             settings: one that scores with the head too (CTC). None: the model itself.
         answer: (model, head, batch, decoding settings, tokenizers) -> one raw result for each
             Encoded of the batch.
+        follow: (encoded, its answers, tokenizers) -> what `read` gets of them, None where they are
+            not used, and the piece of the same Example that is read next, if there is one: a long
+            sound is read on from where the last text ended.
         passes: How often an example is in a training batch, each time with other dropout
             (R-Drop: twice).
         draws: True where `encode` draws (masks, for example), so that every epoch encodes anew.
@@ -249,6 +253,9 @@ class Task:
     break_down: BreakDown | None = None
     writer: (
         Callable[[Any, Any, DecodingSettings, Tokenizers], tuple[Any, DecodingSettings]] | None
+    ) = None
+    follow: (
+        Callable[[Encoded, Sequence[DecodedText], Tokenizers], tuple[Any, Encoded | None]] | None
     ) = None
     passes: int = 1
     draws: bool = False

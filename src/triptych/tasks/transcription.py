@@ -30,6 +30,7 @@ from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError
 from ..model.config import AnyConfig, ModelConfig
 from . import sequence_to_sequence as shared
+from . import whisper
 from .options import read_options
 from .speech_options import TranscriptionOptions
 from .task import (
@@ -52,17 +53,20 @@ _LATIN_END = 0x2E80  # from here on scripts are written without spaces, as a rul
 def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(TranscriptionOptions, values)
+    is_whisper = options.features != "log-mel"
+    frames_of_clip = FrameCache(seconds=options.window).frames
     return Task(
         spec=SPEC,
         options=asdict(options),
         needs=("audio", "target"),
         prepare=shared.prepare,
-        encode=partial(encode, options=options, frames_of_clip=FrameCache().frames),
+        encode=partial(encode, options=options, frames_of_clip=frames_of_clip),
         head=partial(head, ctc_weight=options.ctc_weight),
         loss=partial(loss, label_smoothing=options.label_smoothing, ctc_weight=options.ctc_weight),
-        request=shared.request,
-        writer=writer,
-        read=read,
+        request=partial(whisper.request, options=options) if is_whisper else shared.request,
+        writer=None if is_whisper else writer,
+        read=whisper.read if is_whisper else read,
+        follow=partial(whisper.follow, options=options) if is_whisper else None,
         score=score,
         draws=options.draws,
     )
@@ -86,7 +90,12 @@ def encode(
     In use a long sound gives several windows. Silence gives nothing, nor does a clip to learn from
     that is longer than a window.
     """
-    first, *more = tokenizers.target.starts()
+    if options.features != "log-mel":
+        if purpose == "use":
+            return whisper.encode(example, tokenizers, options)
+        first, *more = whisper.starts(example, tokenizers, options)
+    else:
+        first, *more = tokenizers.target.starts()
     if purpose == "use":
         alone = not more and first == tokenizers.target.begin_id
         begins = () if alone else (first, *more)
@@ -243,4 +252,5 @@ SPEC = TaskSpec(
     view="cross-attention",
     windows=True,
     empty=True,
+    targets="speech",
 )

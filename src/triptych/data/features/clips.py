@@ -16,17 +16,26 @@ from numpy.typing import NDArray
 from ...errors import DataError
 from ..example import Example
 from .audio import RATE, AudioStream, Samples, audio_info, change_speed, is_silent
-from .log_mel import MELS, log_mel, whisper_log_mel
+from .log_mel import MELS, WHISPER_SECONDS, log_mel, whisper_log_mel
 
-FrontEnd = Literal["log-mel", "whisper"]
+FrontEnd = Literal["log-mel", "whisper", "whisper-128"]
 FRAMES_A_SECOND = 100
 CACHE_BYTES = 2 << 30  # of features that training keeps in memory
 QUIET_SECONDS, STEP_SECONDS = 0.2, 0.02  # what must be quiet at a cut, and how finely it is sought
 
 
-def frames_of(samples: Samples, front_end: FrontEnd) -> NDArray[np.float32]:
-    """Return the features of a clip, time first: (F, 80)."""
-    found = log_mel(samples) if front_end == "log-mel" else whisper_log_mel(samples)
+def frames_of(
+    samples: Samples, front_end: FrontEnd, seconds: float = WHISPER_SECONDS
+) -> NDArray[np.float32]:
+    """Return the features of a clip, time first: (F, 80), or (F, 128).
+
+    Whisper's are filled up with silence to `seconds`.
+    """
+    if front_end == "log-mel":
+        found = log_mel(samples)
+    else:
+        longest = max(seconds, len(samples) / RATE)
+        found = whisper_log_mel(samples, MELS if front_end == "whisper" else 128, longest)
     return np.ascontiguousarray(found.T)
 
 
@@ -75,11 +84,13 @@ def clip_windows(example: Example, seconds: float | None) -> Iterator[tuple[floa
     size = round((seconds or 10.0) * RATE)
     while True:
         most = size if last is None else min(size, round(last * RATE) - place)
-        window = stream.window(most) if most > 0 else np.zeros(0, np.float32)
+        # one sample more tells whether the sound goes on
+        window = stream.window(most + 1) if most > 0 else np.zeros(0, np.float32)
         if not len(window):
             return
-        if seconds is not None and len(window) == size:
-            window = window[: quietest(window)]
+        if seconds is not None and len(window) > size:
+            window = window[: quietest(window[:size])]
+        window = window[:most]
         yield place / RATE, window
         stream.advance(len(window))
         place += len(window)
@@ -136,7 +147,9 @@ class FrameCache:
     All features are rounded to 16 bits, kept or not, so that what is kept changes nothing.
     """
 
-    def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, most_bytes: int = CACHE_BYTES, seconds: float = WHISPER_SECONDS) -> None:
+        """Begin empty; Whisper's features are filled up to `seconds`."""
+        self._seconds = seconds
         self._kept: dict[tuple[object, ...], NDArray[np.float16]] = {}
         self._free = most_bytes
         self._lock = threading.Lock()
@@ -152,7 +165,11 @@ class FrameCache:
         held = self._kept.get(key) if isinstance(example.audio, str) else None
         if held is None:
             samples = change_speed(clip_samples(example), speed)
-            frames = frames_of(samples, front_end) if has_sound(samples) else np.zeros((0, MELS))
+            frames = (
+                frames_of(samples, front_end, self._seconds)
+                if has_sound(samples)
+                else np.zeros((0, MELS))
+            )
             held = frames.astype(np.float16)
             with self._lock:
                 if isinstance(example.audio, str) and held.nbytes <= self._free:

@@ -119,6 +119,10 @@ class Tokenizer:
         """
         return [self.begin_id]
 
+    def number(self, token: str) -> int | None:
+        """Return the id of a special token, or None if there is none of this name."""
+        return None
+
     @property
     def marks_answers(self) -> bool:
         """Tell whether a target language is marked in `starts`, not before the source."""

@@ -91,7 +91,8 @@ class BeamPolicy:
             )
             self.constrain(logits, self.tokens, first, so_far)
         view = LogitsView(logits)
-        view.suppress(self.settings.suppress_tokens)
+        if self.constrain is None:
+            view.suppress(self.settings.suppress_tokens)
         if self.early:
             young = self.written < self.uncounted[self.sources] + self.settings.min_length
             self.early = bool(young.any())

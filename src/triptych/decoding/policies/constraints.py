@@ -19,11 +19,15 @@ NEVER = float("-inf")
 
 
 class Constraints:
-    """Apply `first_tokens`, `begin_suppress_tokens` and `timestamps` to logits."""
+    """Apply `first_tokens`, `begin_suppress_tokens` and `timestamps` to logits.
+
+    With them, `suppress_tokens` too: the first tokens may be among those.
+    """
 
     def __init__(self, settings: DecodingSettings, ends: Ends) -> None:
         self.first = settings.first_tokens or []
         self.not_first = settings.begin_suppress_tokens or []
+        self.never = settings.suppress_tokens or []
         self.times, self.ends = settings.timestamps, ends
 
     def __call__(
@@ -38,13 +42,17 @@ class Constraints:
             written: (B,) where it ends so far.
         """
         place = written - begins  # (B,)
+        kept: list[tuple[Tensor, Tensor, Tensor]] = []
         for number, allowed in enumerate(self.first):
             rows = _rows(place == number, logits)
             if rows.numel():
                 chosen = torch.tensor(allowed, device=logits.device)
-                kept = logits[rows[:, None], chosen]
-                logits[rows] = NEVER
-                logits[rows[:, None], chosen] = kept
+                kept.append((rows, chosen, logits[rows[:, None], chosen]))
+        if self.never:
+            logits.index_fill_(1, torch.tensor(self.never, device=logits.device), NEVER)
+        for rows, chosen, values in kept:  # of which some are otherwise suppressed
+            logits[rows] = NEVER
+            logits[rows[:, None], chosen] = values
         begins = begins + len(self.first)
         rows = _rows(written == begins, logits)
         if self.not_first and rows.numel():

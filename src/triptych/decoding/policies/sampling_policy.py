@@ -106,7 +106,8 @@ class SamplingPolicy:
             rows = self.tokens[alive.to(device)]
             self.constrain(logits, rows, self.uncounted[self.alive], places)
         view = LogitsView(logits, settings.scores and own is None)
-        view.suppress(settings.suppress_tokens)
+        if self.constrain is None:
+            view.suppress(settings.suppress_tokens)
         if self.early:
             young = places < self.least[self.alive]
             self.early = bool(young.any())
