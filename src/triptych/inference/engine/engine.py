@@ -214,6 +214,9 @@ class Engine:
             request = DecodingRequest(settings=settings, prompt=[target.begin_id], context=2)
         else:
             source = np.array(predictor.tokenizers.source.source_of([]) or [0], dtype=np.int64)
+            encoder = predictor.model.config.stacks.get("encoder")
+            if encoder is not None and encoder.features is not None:  # it reads sound
+                source = np.zeros((4, encoder.features), dtype=np.float32)
             request = DecodingRequest(settings=settings, source=source)
         decode(predictor.model, [request], target)
 

@@ -1,0 +1,175 @@
+"""Answer clients that send sound: OpenAI's /v1/audio, and pipelines of speech recognition.
+
+A file arrives whole, within the limit of a request's body, and is decoded from memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.datastructures import FormData, UploadFile
+
+from ..tasks.task import Prediction
+from .limits import LONGEST_NAME
+from .problems import ApiError
+from .served import Served, ServedRun
+
+FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
+# fields that change nothing here, or are read elsewhere
+KNOWN = {
+    "file", "model", "language", "prompt", "response_format", "temperature", "stream",
+    "timestamp_granularities[]", "timestamp_granularities", "include[]", "chunking_strategy",
+}  # fmt: skip
+INTO = "en"
+
+
+def build(served: Served) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["speech"])
+
+    @router.post("/v1/audio/transcriptions")
+    async def transcribe(request: Request) -> Response:
+        """Write down what a sound file says: multipart/form-data with file and model."""
+        return await _answer(served, request, None)
+
+    @router.post("/v1/audio/translations")
+    async def translate(request: Request) -> Response:
+        """Write down in English what a sound file says."""
+        return await _answer(served, request, INTO)
+
+    @router.post("/v1/tasks/automatic-speech-recognition")
+    async def recognize(request: Request) -> JSONResponse:
+        """Write down what the sound says that is the body of the request."""
+        run = _run(served, request.query_params.get("model"))
+        sound = await request.body()
+        found = await _heard(run, sound, "The sound", None, None)
+        chunks = [
+            {"timestamp": [one["start"], one["end"]], "text": one["text"]}
+            for one in found.details.get("segments", ())
+        ]
+        return JSONResponse({"text": found.text, **({"chunks": chunks} if chunks else {})})
+
+    return router
+
+
+async def _answer(served: Served, request: Request, into: str | None) -> Response:
+    form = await request.form()
+    upload = form.get("file")
+    if not isinstance(upload, UploadFile):
+        raise ApiError("file is missing: send the sound as multipart/form-data.").at(400, "file")
+    unknown = sorted(set(form) - KNOWN)
+    if unknown:
+        raise ApiError("There is no field '{name}'.", name=unknown[0][:LONGEST_NAME]).at(
+            400, unknown[0][:LONGEST_NAME]
+        )
+    kind = _text(form, "response_format") or "json"
+    if kind not in FORMATS:
+        raise ApiError(
+            "response_format is '{given}'; it must be one of {known}.",
+            given=kind[:LONGEST_NAME],
+            known=", ".join(FORMATS),
+        ).at(400, "response_format")
+    if (_text(form, "stream") or "false").lower() not in ("false", "0"):
+        raise ApiError("Transcriptions are not streamed: leave out stream.").at(400, "stream")
+    run = _run(served, _text(form, "model"))
+    name = (upload.filename or "The file")[:LONGEST_NAME]
+    found = await _heard(run, await upload.read(), name, _text(form, "language"), into,
+                         _temperature(form))  # fmt: skip
+    return _shown(found, kind, into)
+
+
+def _text(form: FormData, name: str) -> str | None:
+    value = form.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _temperature(form: FormData) -> float:
+    given = _text(form, "temperature")
+    try:
+        value = float(given or 0)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ApiError("temperature must be a number from 0 to 1.").at(400, "temperature")
+    return value
+
+
+def _run(served: Served, name: str | None) -> ServedRun:
+    if name is not None:
+        run = served.get(name)
+        if not _hears(run):
+            raise ApiError("The model '{name}' reads no sound.", name=name).at(400, "model")
+        return run
+    able = served.that(_hears)
+    if not able:
+        raise ApiError("No model that reads sound is served here.").at(404, "model")
+    return able[0]
+
+
+def _hears(run: ServedRun) -> bool:
+    return run.predictor.task.input == "audio"
+
+
+async def _heard(
+    run: ServedRun,
+    sound: bytes,
+    name: str,
+    language: str | None,
+    into: str | None,
+    temperature: float = 0.0,
+) -> Prediction:
+    """Return what a run writes of a sound. Raises DataError for one that cannot be read."""
+    if not sound:
+        raise ApiError("{name} is empty.", name=name).at(400, "file")
+    predictor = run.predictor
+    given = {"audio": sound, **({"source_language": language} if language else {})}
+    example = predictor.example(given, name, into)
+    settings = predictor.settings(**({"temperature": temperature} if temperature else {}))
+    return await run.call(lambda: next(iter(predictor.answer([example], settings))))
+
+
+# Formats ------------------------------------------------------------------------------------------
+
+
+def _shown(found: Prediction, kind: str, into: str | None) -> Response:
+    """Return an answer in one of OpenAI's formats."""
+    segments: Sequence[dict[str, Any]] = found.details.get("segments", ())
+    if kind == "text":
+        return PlainTextResponse(found.text + "\n")
+    if kind in ("srt", "vtt"):
+        return PlainTextResponse(captions(segments, kind))
+    if kind == "json":
+        return JSONResponse({"text": found.text})
+    whole = segments[-1]["end"] if segments else 0.0
+    each = [
+        {"id": number, "start": one["start"], "end": one["end"], "text": one["text"]}
+        for number, one in enumerate(segments)
+    ]
+    return JSONResponse({
+        "task": "translate" if into else "transcribe",
+        "language": found.details.get("language", ""),
+        "duration": whole,
+        "text": found.text,
+        "segments": each,
+    })  # fmt: skip
+
+
+def captions(segments: Sequence[dict[str, Any]], kind: str) -> str:
+    """Write segments as subtitles, SRT or WebVTT."""
+    mark = "," if kind == "srt" else "."
+    cues = [
+        f"{number}\n" * (kind == "srt")
+        + f"{_clock(one['start'], mark)} --> {_clock(one['end'], mark)}\n{one['text']}\n"
+        for number, one in enumerate(segments, 1)
+    ]
+    return "\n".join([*(["WEBVTT\n"] if kind == "vtt" else []), *cues])
+
+
+def _clock(seconds: float, mark: str) -> str:
+    millis = round(seconds * 1000)
+    hours, rest = divmod(millis, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{mark}{rest % 1000:03}"
