@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..data.batches.encoded import Encoded
@@ -91,6 +91,19 @@ def _raw(
                 raw.setdefault(one.index, []).append(answer)
         encoded = after
     return raw
+
+
+def followed(loaded: LoadedModel, example: Example, settings: DecodingSettings) -> Iterator[Any]:
+    """Yield the raw results of one example, each as soon as it is there."""
+    assert loaded.task.follow is not None, "the task follows"
+    pending, _ = loaded.encode(example)
+    while pending:
+        one, *rest = pending
+        one.index = 0
+        raw, after = loaded.task.follow(one, loaded.raw([one], settings)[0], loaded.tokenizers)
+        if raw is not None:
+            yield raw
+        pending = rest if after is None else [after, *rest]
 
 
 def with_words(segmenter: Predictor | None, examples: Sequence[Example]) -> Sequence[Example]:

@@ -20,6 +20,7 @@ from ..data.features.audio import RATE, Samples
 from ..data.features.clips import FRAMES_A_SECOND, clip_windows, has_sound
 from ..decoding.ctc import align, warp
 from ..errors import UsageError
+from .answering import followed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,9 @@ def transcribe(
             "A run for {name} does not read sound. Use a run for transcription.",
             name=predictor.task.name,
         )
+    if predictor.task.follow is not None:
+        yield from _followed(predictor, example, settings or predictor.decoding, heard)
+        return
     for start, samples in clip_windows(example, float(window)):
         seconds = len(samples) / RATE
         if has_sound(samples):
@@ -91,6 +95,23 @@ def transcribe(
                 yield found
         if heard is not None:
             heard(seconds)
+
+
+def _followed(
+    predictor: Predictor,
+    example: Example,
+    settings: DecodingSettings,
+    heard: Callable[[float], object] | None,
+) -> Iterator[Segment]:
+    """Yield the pieces of text between the times that a model writes itself, window by window."""
+    last = 0.0
+    for raw in followed(predictor, example, settings):
+        details = predictor.task.read([raw], example, predictor.tokenizers).details
+        for one in details["segments"]:
+            yield Segment(one["text"], one["start"], one["end"])
+            last, before = one["end"], last
+            if heard is not None:
+                heard(max(0.0, last - before))
 
 
 def _heard(
