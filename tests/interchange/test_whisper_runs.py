@@ -225,3 +225,21 @@ def test_other_front_ends_and_tokenizers_are_named(tmp_path: Path) -> None:
     (tmp_path / "a" / "tokenizer.json").write_text(text)
     with pytest.raises(RunError, match=r"no token <\|notimestamps\|>"):
         import_folder(tmp_path / "a", tmp_path / "run")
+
+
+def test_segments_come_window_by_window(folder: tuple[Path, Any], tmp_path: Path) -> None:
+    from triptych.inference.transcribing import transcribe
+
+    path, _ = folder
+    run = run_of(path, "times", temperatures=[0.0])
+    write_sound(tmp_path / "a.wav", 5.3)
+    given = {"audio": str(tmp_path / "a.wav"), "source_language": "en"}
+    (whole,) = run.predict([given])
+    heard: list[float] = []
+    segments = transcribe(run, run.example(given), None, heard.append)
+    first = next(segments)
+    assert len(heard) == 0  # the first is given before the second is read
+    found = [first, *segments]
+    assert [(one.text, one.start, one.end) for one in found] == [
+        (one["text"], one["start"], one["end"]) for one in whole.details["segments"]
+    ]

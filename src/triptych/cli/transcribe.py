@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from ..messages import message
@@ -26,6 +29,8 @@ def transcribe(
     *sound: str,
     srt: bool = False,
     jsonl: bool = False,
+    to: str | None = None,
+    source_language: Annotated[str | None, Parameter(name="--from")] = None,
     precision: Precision = "float32",
     overrides: Overrides = None,
 ) -> int:
@@ -44,6 +49,10 @@ def transcribe(
         Write subtitles with times (.srt), each as soon as it is known. For one file.
     jsonl
         Print one JSON object per window: the file, the text, its seconds, and those of each word.
+    to
+        Whisper: "en" translates to English.
+    source_language
+        Whisper: the language of the sound; by default the model finds it.
     precision
         Number format of the computation; auto uses bfloat16 where that is faster.
     """
@@ -53,6 +62,13 @@ def transcribe(
         raise UsageError(message("--srt writes the subtitles of one file. Leave out the others."))
     predictor = load_run(run, precision)
     settings = predictor.settings(**decoding_changes(overrides))
+    if to or source_language:
+        if predictor.task.follow is None:
+            raise UsageError(message("--from and --to are for a Whisper. Leave them out."))
+        examples = [
+            dataclasses.replace(one, source_language=source_language, target_language=to)
+            for one in examples
+        ]
     failed = 0
     with Counting(_seconds(examples), message("seconds of sound")) as counting:
         for one in examples:

@@ -229,16 +229,8 @@ def _from_published(
         )
         both = Tokenizers(tokenizer, tokenizer)
     elif family.architecture == "encoder-decoder":
-        speaks = family.task == speech.TASK
         published = family.classes[0]
-        sides = speech.sides_of(folder) if speaks else sides_of(folder)
-        both = _both_sides(folder, where[1], config.vocabulary_size, sides)
-        if speaks:
-            use = own or speech.use_of(task, sides, config)
-            decoding, unread = speech.decoding_of(folder, sides)
-        else:
-            use = own or rewriting(task or family.task or "", sides, config)
-            decoding, unread = decoding_of(folder, sides)
+        both, use, decoding, unread = _of_both(folder, where[1], config, family, task, own)
         notes += unread
     else:
         published = _published(family, folder, tensors, task if own is None else own.task)
@@ -265,6 +257,24 @@ def _from_published(
         quantised=folder.quantised,
         drop=folder.drop,
     )
+
+
+def _of_both(
+    folder: huggingface.Folder,
+    where: str,
+    config: ModelConfig,
+    family: Family,
+    task: str | None,
+    own: Use | None,
+) -> tuple[Tokenizers, Use, DecodingSettings, list[str]]:
+    """Return tokenizers, use and settings of an encoder-decoder, and notes on what is not read."""
+    speaks = family.task == speech.TASK
+    sides = speech.sides_of(folder) if speaks else sides_of(folder)
+    both = _both_sides(folder, where, config.vocabulary_size, sides)
+    if speaks:
+        return both, own or speech.use_of(task, sides, config), *speech.decoding_of(folder, sides)
+    use = own or rewriting(task or family.task or "", sides, config)
+    return both, use, *decoding_of(folder, sides)
 
 
 def _both_sides(folder: huggingface.Folder, where: str, rows: int, sides: Sides) -> Tokenizers:

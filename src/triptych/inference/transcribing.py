@@ -203,6 +203,8 @@ def _begins(piece: str, before: str) -> bool:
 def cues(segments: Iterator[Segment]) -> Iterator[TimedWord]:
     """Yield subtitles as soon as they are known: words up to a pause, a full line or 6 seconds."""
     for segment in segments:
+        if not segment.words:  # the model wrote the times of whole pieces
+            yield TimedWord(segment.text, segment.start, segment.end)
         held: list[TimedWord] = []
         for word in segment.words:
             if held and _is_over(held, word):
