@@ -341,6 +341,14 @@ class Ready(Shape):
 
 STREAM = "text/event-stream"
 LINES = "application/x-ndjson"
+
+
+class Transcribed(Shape):
+    """Describe what a sound says; with "verbose_json", its segments too."""
+
+    text: str
+
+
 # path -> the shape of its answer as JSON, and the type of its answer in another form
 ANSWERS: dict[str, tuple[Any, str | None]] = {
     "/v1/models": (ModelList, None),
@@ -348,6 +356,9 @@ ANSWERS: dict[str, tuple[Any, str | None]] = {
     "/v1/completions": (TextCompletion, STREAM),
     "/v1/chat/completions": (ChatCompletion, STREAM),
     "/v1/embeddings": (Vectors, None),
+    "/v1/audio/transcriptions": (Transcribed, "text/plain"),
+    "/v1/audio/translations": (Transcribed, "text/plain"),
+    "/v1/tasks/automatic-speech-recognition": (Transcribed, None),
     "/v1/tasks": (dict[str, list[str]], None),
     "/v1/tasks/{task}": (list[Any] | dict[str, Any], None),
     "/v1/trace": (dict[str, Any], None),

@@ -24,23 +24,36 @@ KNOWN = {
     "timestamp_granularities[]", "timestamp_granularities", "include[]", "chunking_strategy",
 }  # fmt: skip
 INTO = "en"
+_TEXT = {"type": "string"}
+_FORM: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipart/form-data": {
+    "schema": {
+        "type": "object", "required": ["file"],
+        "properties": {
+            "file": {**_TEXT, "format": "binary"}, "model": _TEXT, "language": _TEXT,
+            "response_format": {**_TEXT, "enum": list(FORMATS)}, "temperature": {"type": "number"},
+        },
+    },
+}}}}  # fmt: skip
+_SOUND: dict[str, Any] = {"requestBody": {"required": True, "content": {
+    "application/octet-stream": {"schema": {**_TEXT, "format": "binary"}},
+}}}  # fmt: skip
 
 
 def build(served: Served) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["speech"])
 
-    @router.post("/v1/audio/transcriptions")
+    @router.post("/v1/audio/transcriptions", openapi_extra=_FORM)
     async def transcribe(request: Request) -> Response:
         """Write down what a sound file says: multipart/form-data with file and model."""
         return await _answer(served, request, None)
 
-    @router.post("/v1/audio/translations")
+    @router.post("/v1/audio/translations", openapi_extra=_FORM)
     async def translate(request: Request) -> Response:
         """Write down in English what a sound file says."""
         return await _answer(served, request, INTO)
 
-    @router.post("/v1/tasks/automatic-speech-recognition")
+    @router.post("/v1/tasks/automatic-speech-recognition", openapi_extra=_SOUND)
     async def recognize(request: Request) -> JSONResponse:
         """Write down what the sound says that is the body of the request."""
         run = _run(served, request.query_params.get("model"))
