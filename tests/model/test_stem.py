@@ -155,3 +155,14 @@ def test_half_precision_activations() -> None:
     rounded = model.encode(inputs).states
     assert rounded.dtype == torch.bfloat16
     torch.testing.assert_close(rounded.float(), exact, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("stem", ["convolution", "whisper"])
+def test_weights_kept_in_half_precision(stem: str) -> None:
+    config = StackConfig(layers=1, width=8, heads=2, inner_width=16, stem=stem, features=4)  # type: ignore[arg-type]
+    kept = Stem(config).to(torch.bfloat16)
+    exact = Stem(config)
+    exact.load_state_dict({name: one.float() for name, one in kept.state_dict().items()})
+    features, lengths = torch.randn(9, 4), torch.tensor([4, 5])
+    for one, other in zip(kept(features, lengths), exact(features, lengths), strict=True):
+        assert torch.equal(one, other)

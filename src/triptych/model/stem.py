@@ -41,7 +41,11 @@ class Stem(nn.Module):
         layout = PackedLayout(lengths)
         x = layout.pad(features.float()).transpose(1, 2)  # (B, C, T)
         for layer, stride in zip(self.layers, self.strides, strict=True):
-            x = functional.gelu(layer(x))  # (B, D, T / stride)
+            assert isinstance(layer, nn.Conv1d) and layer.bias is not None, "as it was built"
+            weight, offset = layer.weight.float(), layer.bias.float()  # they may be kept in bf16
+            x = functional.gelu(
+                functional.conv1d(x, weight, offset, stride, padding=1)
+            )  # (B, D, T/s)
             lengths = (lengths + stride - 1) // stride
             steps = torch.arange(x.shape[2], device=x.device)
             x = x * (steps < lengths[:, None])[:, None]
