@@ -164,5 +164,5 @@ def test_weights_kept_in_half_precision(stem: str) -> None:
     exact = Stem(config)
     exact.load_state_dict({name: one.float() for name, one in kept.state_dict().items()})
     features, lengths = torch.randn(9, 4), torch.tensor([4, 5])
-    for one, other in zip(kept(features, lengths), exact(features, lengths), strict=True):
-        assert torch.equal(one, other)
+    for given, wanted in zip(kept(features, lengths), exact(features, lengths), strict=True):
+        assert torch.equal(given, wanted)
