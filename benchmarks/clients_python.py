@@ -150,7 +150,7 @@ def libretranslate_calls(address: str, runs: list[str]) -> Calls:
 
 
 def litellm_calls(address: str, runs: list[str]) -> Calls:
-    import litellm
+    import litellm  # type: ignore[import-not-found]
 
     litellm.telemetry = False
     given: dict[str, Any] = {"api_base": f"{address}/v1", "api_key": "none", "timeout": 120}
@@ -177,7 +177,7 @@ def litellm_calls(address: str, runs: list[str]) -> Calls:
 
 
 def langchain_calls(address: str, runs: list[str]) -> Calls:
-    from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
+    from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings  # type: ignore[import-not-found]
 
     given: Any = {"base_url": f"{address}/v1", "api_key": "none", "max_retries": 0}
     found: Calls = {}
@@ -223,7 +223,7 @@ def lm_eval_calls(address: str, runs: list[str]) -> Calls:
     """Log-likelihoods and a continuation; benchmarks/lm_eval_http.py compares the figures."""
     if "decoder" not in runs:
         return {}
-    from lm_eval.api.instance import Instance
+    from lm_eval.api.instance import Instance  # type: ignore[import-not-found]
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
     model: Any = LocalCompletionsAPI(

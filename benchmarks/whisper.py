@@ -63,11 +63,11 @@ def transformers_of(args: argparse.Namespace) -> Heard:
 
     folder = read_model(args.folder)
     tensors, _ = folder.read_weights()
-    values = {key: one for key, one in folder.config.items() if key != "model_type"}
+    values: dict[str, Any] = {key: one for key, one in folder.config.items() if key != "model_type"}
     model = WhisperForConditionalGeneration(WhisperConfig(**values)).eval()
     model.load_state_dict({name: one.float() for name, one in tensors.items()}, strict=False)
     model.tie_weights()
-    generation = dict(folder.generation_config)
+    generation: dict[str, Any] = dict(folder.generation_config)
     model.generation_config = GenerationConfig(**generation)
     several = generation["is_multilingual"]
     chosen: dict[str, Any] = {"language": "en", "task": "transcribe"} if several else {}
@@ -76,9 +76,9 @@ def transformers_of(args: argparse.Namespace) -> Heard:
     front_end = WhisperFeatureExtractor(feature_size=values["num_mel_bins"])
 
     def heard(path: Path) -> str:
-        features = front_end(read_audio(path), sampling_rate=16_000, return_tensors="pt")
+        features: Any = front_end(read_audio(path), sampling_rate=16_000, return_tensors="pt")
         with torch.no_grad():
-            found = model.generate(
+            found: Any = model.generate(
                 features["input_features"],
                 return_timestamps=args.times,
                 attention_mask=torch.ones(1, 3000, dtype=torch.long),

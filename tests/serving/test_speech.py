@@ -62,6 +62,7 @@ def test_the_openai_client_transcribes(client: openai.OpenAI, served: SimpleName
     assert [(one.start, one.end, one.text) for one in whole.segments] == [
         (one["start"], one["end"], one["text"]) for one in segments
     ]
+    kind: Any
     for kind, begin in (("text", wanted.text), ("srt", "1\n00:00:"), ("vtt", "WEBVTT\n\n00:00:")):
         shown: Any = client.audio.transcriptions.create(
             model="whisper", file=("a.wav", served.sound), language="en", response_format=kind

@@ -123,16 +123,19 @@ def test_texts_of_windows_are_joined() -> None:
 def test_songs_are_learnt_saved_and_heard() -> None:
     run, paths, texts = song_run()
     predictor, files = load(run), list(map(str, paths))
+    settings: dict[str, Any]
     for settings in ({}, {"ctc_weight": 0.4}, {"ctc_weight": 0.4, "beams": 3}, {"ctc_weight": 1.0}):
         found = predictor.predict(files, **settings)
         assert [one.text for one in found] == texts, settings
     # a path, its bytes, the samples; alone as in a batch; and a long song in windows
-    sound, _ = soundfile.read(files[0], dtype="float32")
-    given = [files[0], {"audio": Path(files[0]).read_bytes()}, sound]
+    sound: Any = soundfile.read(files[0], dtype="float32")[0]
+    given: list[Any] = [files[0], {"audio": Path(files[0]).read_bytes()}, sound]
     assert [predictor.predict([one])[0].text for one in given] == [texts[0]] * 3
-    pause = np.zeros(3 * RATE, np.float32)
-    two = np.concatenate([sound, pause, sound])
-    parts = [part for _, part in clip_windows(Example(audio=two), 3.0) if has_sound(part)]
+    pause: Any = np.zeros(3 * RATE, np.float32)
+    two: Any = np.concatenate([sound, pause, sound])
+    parts: list[Any] = [
+        part for _, part in clip_windows(Example(audio=two), 3.0) if has_sound(part)
+    ]
     heard = [one.text for one in predictor.predict(parts)]
     assert len(parts) == 2 and predictor.predict([two])[0].text == joined(heard)
     assert predictor.predict([pause])[0].text == ""

@@ -97,7 +97,10 @@ def _fitted(config: ModelConfig, tensors: Tensors) -> ModelConfig:
 
     table, encoder = tensors.get(TABLE), config.encoder
     assert encoder is not None, "a Whisper has an encoder"
-    if table is None or not torch.equal(table, sinusoids(*table.shape, "fairseq")):
+    if table is None or table.ndim != 2:
+        return config
+    places, width = table.shape
+    if not torch.equal(table, sinusoids(places, width, "fairseq")):
         return config
     return dataclasses.replace(config, encoder=dataclasses.replace(encoder, **FIXED))  # type: ignore[arg-type]
 
