@@ -224,7 +224,9 @@ def lm_eval_calls(address: str, runs: list[str]) -> Calls:
     if "decoder" not in runs:
         return {}
     from lm_eval.api.instance import Instance  # type: ignore[import-not-found]
-    from lm_eval.models.openai_completions import LocalCompletionsAPI
+    from lm_eval.models.openai_completions import (  # type: ignore[import-not-found]
+        LocalCompletionsAPI,
+    )
 
     model: Any = LocalCompletionsAPI(
         base_url=f"{address}/v1/completions", model="decoder", max_length=128, max_gen_toks=FEW

@@ -5,8 +5,8 @@
 FOLDER/train.tsv, validation.tsv and test.tsv have the columns audio, text (toned syllables, "xue2
 xi2") and hanzi. The parts are those of the set: its test words hold only characters of training
 words. pypinyin reads whole words first, so that 长 is chang2 in 长城 and zhang3 in 校长; ü is
-written v, the neutral tone 5. Syllables are as in dictionaries: tone changes that are spoken but not
-written (ni3 hao3 is spoken ni2 hao3) are left to the model.
+written v, the neutral tone 5. Syllables are as in dictionaries: tone changes that are spoken but
+not written (ni3 hao3 is spoken ni2 hao3) are left to the model.
 """
 
 from __future__ import annotations

@@ -78,13 +78,13 @@ def transformers_of(args: argparse.Namespace) -> Heard:
     def heard(path: Path) -> str:
         features: Any = front_end(read_audio(path), sampling_rate=16_000, return_tensors="pt")
         with torch.no_grad():
-            found: Any = model.generate(
+            written: Any = model.generate(
                 features["input_features"],
                 return_timestamps=args.times,
                 attention_mask=torch.ones(1, 3000, dtype=torch.long),
                 **chosen,
-            )[0]
-        return backend.decode([one for one in found.tolist() if one < end])
+            )
+        return backend.decode([one for one in written[0].tolist() if one < end])
 
     return heard
 

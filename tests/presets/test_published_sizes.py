@@ -301,13 +301,16 @@ THEIRS: dict[str, tuple[str, dict[str, Any]]] = {
     "m2m100-418m": ("M2M100ForConditionalGeneration", {"vocab_size": 128_112}),
     "whisper-tiny": ("WhisperForConditionalGeneration", {
         "d_model": 384, "encoder_layers": 4, "decoder_layers": 4, "encoder_attention_heads": 6,
-        "decoder_attention_heads": 6, "encoder_ffn_dim": 1536, "decoder_ffn_dim": 1536, "num_mel_bins": 80}),
+        "decoder_attention_heads": 6, "encoder_ffn_dim": 1536, "decoder_ffn_dim": 1536,
+        "num_mel_bins": 80}),
     "whisper-base": ("WhisperForConditionalGeneration", {
         "d_model": 512, "encoder_layers": 6, "decoder_layers": 6, "encoder_attention_heads": 8,
-        "decoder_attention_heads": 8, "encoder_ffn_dim": 2048, "decoder_ffn_dim": 2048, "num_mel_bins": 80}),
+        "decoder_attention_heads": 8, "encoder_ffn_dim": 2048, "decoder_ffn_dim": 2048,
+        "num_mel_bins": 80}),
     "whisper-large-v3-turbo": ("WhisperForConditionalGeneration", {
         "d_model": 1280, "encoder_layers": 32, "decoder_layers": 4, "encoder_attention_heads": 20,
-        "decoder_attention_heads": 20, "encoder_ffn_dim": 5120, "decoder_ffn_dim": 5120, "num_mel_bins": 128}),
+        "decoder_attention_heads": 20, "encoder_ffn_dim": 5120, "decoder_ffn_dim": 5120,
+        "num_mel_bins": 128}),
 }  # fmt: skip
 # its classes tie the output whatever the configuration says; the published files hold another
 UNTIED = {"t5-v1.1-small": 512, "mt5-small": 512}
