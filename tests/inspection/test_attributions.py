@@ -50,7 +50,7 @@ def test_gradients_and_occlusion_are_captums(name: str) -> None:
     vectors, score = vectors_of(probe)[None], run_on(probe)
     gradient = attr.InputXGradient(score).attribute(vectors.clone().requires_grad_())
     integrated = attr.IntegratedGradients(score, multiply_by_inputs=True).attribute(
-        vectors, baselines=0.0, n_steps=32, method="gausslegendre"
+        vectors, baselines=0.0, n_steps=8, method="gausslegendre"
     )
     width = vectors.shape[-1]
     hidden = attr.Occlusion(score).attribute(vectors, (1, width), strides=(1, width), baselines=0.0)
@@ -60,7 +60,8 @@ def test_gradients_and_occlusion_are_captums(name: str) -> None:
         "occlusion": hidden.detach()[0, :, 0],
     }
     for method, values in wanted.items():
-        found = attributed(probe, method)
+        short = method == "integrated_gradients"
+        found = integrated_gradients(probe, 8) if short else attributed(probe, method)
         np.testing.assert_allclose(found, values, atol=1e-4, rtol=1e-4, err_msg=method)
         assert np.abs(found).max() > 1e-3, "a check that cannot fail"
 
@@ -74,8 +75,9 @@ def test_a_head_that_reads_the_vectors_again_sees_them_changed() -> None:
     np.testing.assert_allclose(attributed(probe, "occlusion"), hidden[0, :, 0], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["decoder", "both", "rnn"])
+@pytest.mark.parametrize("name", ["both", "rnn"])
 def test_integrated_gradients_add_up(name: str) -> None:
+    """Not without positions and biases: a norm makes such a stream's length count for nothing."""
     probe = all_probes()[name]
     ends = scores_without(probe, torch.tensor([[1.0], [0.0]]).expand(2, probe.length))
     found = integrated_gradients(probe, 200).sum()
@@ -92,8 +94,12 @@ def plain_rollout(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     flow = None
     for layer in layers("encoder" if "target" not in inputs else "decoder"):
         rows = range(len(layer))
-        flow = layer if flow is None else torch.stack(
-            [sum(layer[t, k] * flow[k] for k in rows) for t in rows]  # type: ignore[misc]
+        flow = (
+            layer
+            if flow is None
+            else torch.stack(
+                [sum(layer[t, k] * flow[k] for k in rows) for t in rows]  # type: ignore[misc]
+            )
         )
     assert flow is not None
     return flow

@@ -10,12 +10,13 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 from ..messages import Message, message
-from .console import put, table, talk
+from .console import talk
 from .inputs import example_of, read_passage, refuse_words
-from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown, left_out
-from .language import page_language, translated
-from .outputs import refuse_page, tell_written
-from .predict import decoding_changes, load_run, one_line
+from .inspect_inside import AS_IT_IS, Inside, show, shown_inside
+from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
+from .language import translated
+from .outputs import refuse_page
+from .predict import decoding_changes, load_run
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -50,6 +51,7 @@ def inspect(
     passage: str | None = None,
     words: bool = False,
     language: Language | None = None,
+    inside: Annotated[Inside, Parameter(name="*")] = AS_IT_IS,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
     """Answer a text, and show what the model attended to.
@@ -84,6 +86,7 @@ def inspect(
         changes it.
     """
     refuse_page(html)
+    inside.refuse_wrong()
     predictor = load_run(run)
     if words:
         refuse_words(predictor)
@@ -95,25 +98,8 @@ def inspect(
         words=words,
         decoding=decoding_changes(overrides),
     )
-    shown = view_of(predictor)(predictor, text, options)
-    put(one_line(predictor, shown.answer))
-    if html is not None:
-        return _write_page(html, shown, language or page_language())
-    if shown.rows:
-        put(table(shown.rows, right=False))
-    talk(shown.note)
-    return 0
-
-
-def _write_page(html: Path, shown: Shown, language: Language) -> int:
-    """Write what is shown as a page, say so, and return the exit code."""
-    from ..inspection.html import write
-
-    write(html, shown.traces, shown.pictures, title=shown.title, language=language)
-    if len(shown.traces) < shown.traces[0].window[1]:
-        talk(left_out(shown.traces))
-    tell_written(html)
-    return 0
+    shown = shown_inside(predictor, text, options, inside, view_of(predictor))
+    return show(predictor, shown, inside, html, language)
 
 
 def view_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:

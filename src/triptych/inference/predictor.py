@@ -23,6 +23,7 @@ from .loaded import Done, LoadedModel
 
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
+    from .interventions import Interventions
 
 PROMPT_SETTINGS = ("stop", "stop_at_dedent")  # only for the continuation of a prompt
 CHUNK = 2000  # examples that are encoded and sorted by length together
@@ -214,6 +215,8 @@ class Predictor(LoadedModel):
         label: str = "",
         steps: int = 0,
         prefix: Sequence[int] = (),
+        interventions: Interventions | None = None,
+        development: Sequence[Example] = (),
         **decoding: object,
     ) -> Trace:
         """Answer `text` and trace the answer.
@@ -232,10 +235,23 @@ class Predictor(LoadedModel):
             steps: Of an encoder-decoder: how many likely tokens are kept at each step of the
                 answer, with the masks that were used.
             prefix: Of an encoder-decoder: ids that the answer begins with.
+            interventions: What is changed in the pass, and measured; the result is the trace's
+                `interventions`.
+            development: Examples for what needs more than this text: means, losses, curves.
             decoding: `beams=5`, ...
         """
         from .traces import trace_answer, trace_writing, traced_settings
 
+        if interventions is not None:
+            from .interventions import intervene, switched_off
+
+            with switched_off(self, interventions, development):
+                found = self.trace(text, to, target, kinds, label, steps, prefix, **decoding)
+                results = intervene(
+                    self, self.example(text, "text", to), interventions,
+                    self.settings(**decoding), target=target, development=development,
+                )  # fmt: skip
+            return dataclasses.replace(found, interventions=results)
         architecture, settings = self.task.spec.architecture, self.settings(**decoding)
         if architecture == "decoder" and isinstance(text, str) and self.task.input == "text":
             text += target or ""

@@ -13,6 +13,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from ..inspection.beam_tree import BeamTree
     from ..inspection.trace import Trace
+    from ..inspection.writer import Script
     from .loaded import LoadedModel
     from .predictor import Predictor
 
@@ -57,6 +58,32 @@ def trace_answer(
         steps=steps,
         prefix=prefix,
     )
+
+
+def answer_ids(
+    loaded: LoadedModel, example: Example, settings: DecodingSettings, target: str | None = None
+) -> tuple[list[int], int, list[int]]:
+    """Return the source of an encoder-decoder, the token before its answer, and the answer's ids.
+
+    Args:
+        loaded: An encoder-decoder with its task.
+        example: Only its inputs are read.
+        settings: How the answer is decoded.
+        target: A text to read as the answer instead.
+    """
+    from ..inspection.trace import answered
+
+    _refuse_empty(loaded, example)
+    encoded, begin, answer = answered(
+        loaded.model,
+        loaded.task,
+        loaded.tokenizers,
+        dataclasses.replace(example, target=target),
+        loaded.labels,
+        settings,
+    )
+    first = loaded.tokenizers.target.begin_id if begin is None else begin
+    return encoded.inputs["source"].tolist(), first, answer
 
 
 def trace_windows(
@@ -143,25 +170,14 @@ def trace_writing(
     Returns:
         The traces, and how many tokens of the text were not read before generating.
     """
-    from ..inspection.writer import Script, trace_writer
+    from ..inspection.writer import trace_writer
 
-    (encoded,) = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)
-    ids, tokenizer = encoded.inputs["target"].tolist(), predictor.tokenizers.target
-    if target and predictor.task.input == "messages":
-        ids += _turn_ids(predictor, example, target)
-    if target is not None and ids == [tokenizer.begin_id]:
-        raise UsageError("There is nothing to inspect: the text and --target are empty.")
-    own, answer, ended, unread = list[int](), target or "", False, 0
-    if target is None:
-        prediction = next(iter(predictor.answer([example], settings)))
-        own, answer = prediction.tokens, prediction.text
-        ended = len(prediction.token_log_probabilities) > len(own)
-        unread = prediction.truncated_input_tokens
-    size = example.bytes if predictor.task.spec.by_losses else None
+    tokenizer = predictor.tokenizers.target
+    script, answer, unread = script_of(predictor, example, settings, target)
     traces = trace_writer(
         predictor.model,
         tokenizer,
-        Script(ids=ids, own=own, ended=ended, bytes=size),
+        script,
         context=predictor.task.options["context"],
         most=windows,
         answer=answer,
@@ -170,6 +186,39 @@ def trace_writing(
     for trace in traces if unread else ():
         trace.notes.append("unread")
     return traces, unread
+
+
+def script_of(
+    predictor: Predictor, example: Example, settings: DecodingSettings, target: str | None = None
+) -> tuple[Script, str, int]:
+    """Return the tokens of a text and of its continuation, which is generated unless it is given.
+
+    Args:
+        predictor: A decoder-only model with its task.
+        example: What is continued; it ends with `target` unless it is a conversation.
+        settings: As `traced_settings` returns them.
+        target: A continuation to read instead of generating one.
+
+    Returns:
+        The tokens, the continuation in words, and how many tokens of the text were not read before
+        generating.
+    """
+    from ..inspection.writer import Script
+
+    (encoded,) = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)
+    ids, tokenizer = encoded.inputs["target"].tolist(), predictor.tokenizers.target
+    if target and predictor.task.input == "messages":
+        ids += _turn_ids(predictor, example, target)
+    if target is not None and ids == [tokenizer.begin_id]:
+        raise UsageError("There is nothing to inspect: the text and --target are empty.")
+    size = example.bytes if predictor.task.spec.by_losses else None
+    if target is not None:
+        return Script(ids=ids, own=[], bytes=size), target, 0
+    prediction = next(iter(predictor.answer([example], settings)))
+    own = prediction.tokens
+    ended = len(prediction.token_log_probabilities) > len(own)
+    script = Script(ids=ids, own=own, ended=ended, bytes=size)
+    return script, prediction.text, prediction.truncated_input_tokens
 
 
 def _turn_ids(loaded: LoadedModel, example: Example, answer: str) -> list[int]:

@@ -100,9 +100,7 @@ def integrated_gradients(probe: Probe, steps: int = STEPS) -> np.ndarray:
     points = torch.tensor((nodes + 1) / 2, dtype=torch.float32, device=vectors.device)
     shares = torch.tensor(weights / 2, dtype=torch.float32, device=vectors.device)
     total = torch.zeros_like(vectors)
-    for part, share in zip(
-        points.split(_most(probe)), shares.split(_most(probe)), strict=True
-    ):
+    for part, share in zip(points.split(_most(probe)), shares.split(_most(probe)), strict=True):
         found = _gradients(probe, part[:, None, None] * vectors)  # (B, N, D)
         total += (found * share[:, None, None]).sum(0)
     return (total * vectors).sum(-1).cpu().numpy()

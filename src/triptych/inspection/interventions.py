@@ -172,7 +172,7 @@ def ablated(
         means: What replaces them; None: zero.
     """
     each = [one for one in off if not isinstance(one, Site)]
-    rows = [[one for one in off if isinstance(one, Site)]] if not each else each
+    rows = each or [[one for one in off if isinstance(one, Site)]]
     if is_recurrent(model):
         assert len(rows) == 1, "the RNN loses its context in all rows or in none"
         with _without_context(model, bool(rows[0]), means):

@@ -167,6 +167,7 @@ def output_probe(
     inputs: Mapping[str, Tensor],
     score: Scorer,
     row: int = 0,
+    chosen: int | None = None,
 ) -> Probe:
     """Return the probe of a head's output, for a model with an encoder alone.
 
@@ -177,6 +178,10 @@ def output_probe(
         inputs: The same, packed.
         score: The number that is attributed (`scores.score_of`).
         row: Of several outputs, like masked places, the one whose logits are compared.
+        chosen: The label that is compared; None: the likeliest.
+
+    Raises:
+        UsageError: There is no such row.
     """
     single, total = dict(inputs), len(inputs["source"])
     copy = [0]
@@ -193,7 +198,17 @@ def output_probe(
         output = head(model, model(**single), single)
     found = score(output, encoded)
     logits = _logits_of(output) if found.kind in CHOOSING else None
-    choice = None if logits is None else Choice(*2 * (int(logits[row].argmax()),), ("", ""))
+    choice = None
+    if logits is not None:
+        if row >= len(logits):
+            raise UsageError(
+                "--token is {token}, and there are {count} places to choose for. Give a number "
+                "from 1 to {count}.",
+                token=row + 1,
+                count=len(logits),
+            )
+        chosen = int(logits[row].argmax()) if chosen is None else chosen
+        choice = Choice(chosen, chosen, ("", ""))
 
     def chosen_among(states: Tensor, count: int) -> Tensor:
         return torch.stack([_logits_of(one)[row].float() for one in outputs(states, count)])

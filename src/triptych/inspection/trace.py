@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.batches.encoded import Encoded
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.settings import DecodingSettings
@@ -28,6 +29,7 @@ from . import html
 from .attribution import Attribution, exact
 from .cells import PieceDecoder, TokenCell, cells, regroup
 from .steps import SIDES, ShownMask, Step, masks_of, steps_of
+from .results import InterventionResults
 from .views.expected import Expected
 
 TRACE_VERSION = 1
@@ -63,6 +65,7 @@ class Trace:
         masks: Kind of attention -> the masks that its layers used; empty unless asked for.
         inputs: What the decoder read, each before the cell that it then produced: the begin token,
             then the answer without its last token; given with the "decoder" kind.
+        interventions: What was found by changing the pass, where that was asked for.
         trace_version: Of the JSON format.
     """
 
@@ -80,6 +83,7 @@ class Trace:
     steps: list[Step] = field(default_factory=list[Step])
     masks: dict[str, list[ShownMask]] = field(default_factory=dict[str, list[ShownMask]])
     inputs: list[TokenCell] = field(default_factory=list[TokenCell])
+    interventions: InterventionResults | None = None
     trace_version: int = TRACE_VERSION
 
     def __repr__(self) -> str:
@@ -127,6 +131,8 @@ class Trace:
             content["masks"] = {
                 kind: [one.to_json() for one in several] for kind, several in self.masks.items()
             }
+        if self.interventions is not None:
+            content["interventions"] = self.interventions.to_json()
         return json.dumps(content, ensure_ascii=False)
 
 
@@ -222,6 +228,39 @@ def trace(
     `steps` is how many likely tokens are kept at each step, with the masks; `prefix` are ids that
     the answer begins with. Raises UsageError for a target where the task learns no target text.
     """
+    encoded, begin, answer = answered(
+        model, task, tokenizers, example, labels, settings, prefix
+    )
+    source = encoded.inputs["source"].tolist()
+    found = trace_tokens(
+        model,
+        source,
+        answer,
+        tokenizers.source,
+        tokenizers.target,
+        label=label,
+        kinds=kinds,
+        begin=begin,
+        steps=steps,
+    )
+    found.notes.extend(["source_cut"] * bool(encoded.unseen))
+    return found
+
+
+def answered(
+    model: Any,
+    task: Task,
+    tokenizers: Tokenizers,
+    example: Example,
+    labels: Labels,
+    settings: DecodingSettings,
+    prefix: Sequence[int] = (),
+) -> tuple[Encoded, int | None, list[int]]:
+    """Return an Example encoded, the token before its answer, and the answer's ids.
+
+    With `example.target` set that text is the answer; `prefix` are ids that it begins with. Raises
+    UsageError for a target where the task learns no target text.
+    """
     if example.target and "target" not in task.needs:
         raise UsageError(
             f"--target gives a text as the answer, but a run for {task.name} does not learn to "
@@ -242,20 +281,7 @@ def trace(
         best = decode(model, [request], tokenizers.target)[0][0]
         ends = [tokenizers.target.end_id] if best.finished else []
         answer = [*begun, *prefix, *best.tokens, *ends]
-    source = encoded.inputs["source"].tolist()
-    found = trace_tokens(
-        model,
-        source,
-        answer,
-        tokenizers.source,
-        tokenizers.target,
-        label=label,
-        kinds=kinds,
-        begin=begin,
-        steps=steps,
-    )
-    found.notes.extend(["source_cut"] * bool(encoded.unseen))
-    return found
+    return encoded, begin, answer
 
 
 def trace_tokens(

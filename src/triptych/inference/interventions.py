@@ -1,0 +1,282 @@
+"""Intervene in a loaded model while it answers a text: what is asked, and how it is run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..data.batches.encoded import collate
+from ..data.batches.order import length_batches
+from ..data.example import Example
+from ..decoding.settings import DecodingSettings
+from ..errors import UsageError
+from .aiming import Aimed, aimed, token_labels
+from .evaluation import encode_all, loss_sums, means
+
+if TYPE_CHECKING:
+    from ..inspection.ablation import AblationMap
+    from ..inspection.attributions import DeletionCurves
+    from ..inspection.interventions import Means
+    from ..inspection.probe import Probe
+    from ..inspection.results import InterventionResults
+    from .predictor import Predictor
+
+BATCH = 4096  # tokens of a batch of development sentences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interventions:
+    """Say what is done to a model while it answers a text, and what is measured.
+
+    Args:
+        without: Heads and parts that are off in everything: "decoder.2.cross.3".
+        mean: What is off is replaced by its mean over the development sentences, not by zero.
+        lens: Read the answer after each part of each stack.
+        ablate: Switch each head and feed-forward off, and measure the score; with development
+            sentences also their loss.
+        metric: And the task's first metric on them, which answers all of them for each part.
+        patch: Another text with as many tokens, whose states are put into the pass, one at a time.
+        contributions: Split the chosen minus the rival logit.
+        attributions: Methods of `inspection.attributions`, with deletion curves over the
+            development sentences.
+        token: Which token of the answer is scored, from 1 (of an encoder-only run: which masked
+            place or word); None: the whole answer, and of choices the first token.
+        rival: What the chosen token is compared with; None: the likeliest other one.
+    """
+
+    without: Sequence[str] = ()
+    mean: bool = False
+    lens: bool = False
+    ablate: bool = False
+    metric: bool = False
+    patch: str | None = None
+    contributions: bool = False
+    attributions: Sequence[str] = ()
+    token: int | None = None
+    rival: str | None = None
+
+    @property
+    def looks(self) -> bool:
+        """Tell whether anything is measured."""
+        return bool(
+            self.lens or self.ablate or self.contributions or self.attributions
+            or self.patch is not None
+        )  # fmt: skip
+
+
+@contextmanager
+def switched_off(
+    predictor: Predictor, asked: Interventions, development: Sequence[Example] = ()
+) -> Iterator[None]:
+    """Answer without the parts that `asked.without` names, inside the context.
+
+    Raises UsageError for a part that the model has not, or means without development sentences.
+    """
+    from ..inspection.interventions import ablated
+    from ..inspection.sites import parsed
+
+    sites = parsed(predictor.model, asked.without)
+    if not sites:
+        yield
+        return
+    with ablated(predictor.model, sites, means_of(predictor, asked, development)):
+        yield
+
+
+def means_of(
+    predictor: Predictor, asked: Interventions, development: Sequence[Example]
+) -> Means | None:
+    """Return the mean outputs over development sentences, if they are asked for.
+
+    Raises UsageError where there are none.
+    """
+    from ..inspection.interventions import mean_outputs
+
+    if not asked.mean:
+        return None
+    batches = _batches(predictor, development)
+    if not batches:
+        raise UsageError(
+            "Means are taken over development sentences, and there are none here. Replace by zero, "
+            "or give the run its data."
+        )
+    return mean_outputs(predictor.model, batches)
+
+
+def _batches(predictor: Predictor, examples: Sequence[Example]) -> list[dict[str, torch.Tensor]]:
+    """Return the inputs of development sentences in batches, as the model takes them."""
+    encoded = encode_all(predictor.task, examples, predictor.tokenizers, predictor.labels)
+    return [
+        collate([encoded[place] for place in places]).to(predictor.device).inputs
+        for places in length_batches(encoded, BATCH)
+    ]
+
+
+def intervene(
+    predictor: Predictor,
+    example: Example,
+    asked: Interventions,
+    settings: DecodingSettings,
+    *,
+    target: str | None = None,
+    development: Sequence[Example] = (),
+    begin: Callable[[str, int], Callable[[float], object]] | None = None,
+) -> InterventionResults:
+    """Measure everything that is asked for on one text.
+
+    What `asked.without` names is switched off by the caller (`switched_off`).
+
+    Args:
+        predictor: A loaded run.
+        example: The text.
+        asked: What is measured.
+        settings: How the answer is decoded.
+        target: A text to read as the answer, or a label.
+        development: Sentences for means, losses, metrics and deletion curves.
+        begin: Called with the name and the size of each longer computation.
+    """
+    from ..inspection.attributions import attributed
+    from ..inspection.contributions import contributions
+    from ..inspection.results import InterventionResults
+
+    if not predictor.is_empty(example):
+        found = aimed(
+            predictor, example, settings, target=target, token=asked.token, rival=asked.rival
+        )
+    else:
+        raise UsageError("There is nothing to inspect: the text is empty.")
+    probe = found.probe
+    result = InterventionResults(
+        source=found.source, target=found.target, written=found.written, score=probe.name,
+        value=float(probe.measured()[0]), without=list(asked.without),
+        has_means=asked.mean, axis=probe.axis,
+    )  # fmt: skip
+    if asked.lens:
+        _see(result, found, predictor)
+    if asked.ablate:
+        means = means_of(predictor, asked, development)
+        result.ablation = _maps(predictor, probe, asked, means, development, settings, begin)
+    if asked.patch is not None:
+        _patch(result, found, predictor, example, asked.patch)
+    if asked.contributions:
+        result.contributions = contributions(probe)
+    for name in methods(predictor, asked):
+        result.attributions[name] = attributed(probe, name)
+    if asked.attributions and development:
+        result.deletion = _curves(predictor, asked, development, settings, begin)
+    return result
+
+
+def methods(predictor: Predictor, asked: Interventions) -> list[str]:
+    """Return the methods that are asked for; "all" is each that the model has."""
+    from ..inspection.attributions import methods_of
+
+    known = methods_of(predictor.model)
+    return known if "all" in asked.attributions else list(dict.fromkeys(asked.attributions))
+
+
+def _see(result: InterventionResults, found: Aimed, predictor: Predictor) -> None:
+    """Add the lens of each stack that it can read."""
+    from ..inspection.lens import lens
+    from ..inspection.sites import is_recurrent, stacks
+
+    names = ["decoder"] if is_recurrent(predictor.model) else list(stacks(predictor.model))
+    for name in names:
+        widths = {getattr(predictor.model.config, one).width for one in names if len(names) > 1}
+        if len(widths) > 1 and name == "encoder":
+            continue
+        one = lens(found.probe, name, found.wanted if name == "decoder" else None)
+        result.lens.append(one)
+        result.answers.append(
+            [[[found.name_of(int(k)) for k in row] for row in stage] for stage in one.top[0]]
+        )
+
+
+def _maps(
+    predictor: Predictor,
+    probe: Probe,
+    asked: Interventions,
+    means: Means | None,
+    development: Sequence[Example],
+    settings: DecodingSettings,
+    begin: Callable[[str, int], Callable[[float], object]] | None,
+) -> list[AblationMap]:
+    """Return the ablation map of the score, and of development loss and metric."""
+    from ..inspection.ablation import ablation_map, measured_map
+    from ..inspection.sites import sites
+
+    found = [ablation_map(probe, means=means)]
+    if not development:
+        return found
+    count = len(sites(predictor.model))
+    measures: dict[str, Callable[[], float]] = {"loss": lambda: _loss(predictor, development)}
+    if asked.metric and not predictor.task.spec.by_losses:
+        name = next(iter(predictor.evaluate(development, settings).scores.values))
+        measures[name] = lambda: predictor.evaluate(development, settings).scores.values[name]
+    for name, measure in measures.items():
+        done = None if begin is None else begin(name, count)
+        found.append(
+            measured_map(predictor.model, measure, name, len(development), None, means, done)
+        )
+    return found
+
+
+def _loss(predictor: Predictor, examples: Sequence[Example]) -> float:
+    """Return the loss in nats, not smoothed, mean over the tokens of development sentences."""
+    found = means(loss_sums(predictor, examples))
+    return found.get("nll", next(iter(found.values())))
+
+
+def _patch(
+    result: InterventionResults,
+    found: Aimed,
+    predictor: Predictor,
+    example: Example,
+    text: str,
+) -> None:
+    """Add what states of another text do, in each stack that can take them."""
+    from ..inspection.patching import patch
+
+    probe, side = found.probe, found.probe.axis
+    is_chat = predictor.task.input == "messages"
+    other = (
+        predictor.example(text, "the other text")
+        if is_chat
+        else dataclasses.replace(example, **{predictor.task.input: text})
+    )
+    encoded, *_ = predictor.task.encode(other, predictor.tokenizers, predictor.labels, "use", None)
+    ids = encoded.inputs[side]
+    inputs = dict(probe.inputs)
+    if side == "target":  # the same answer follows
+        rest = probe.inputs["target"][found.prompt :].cpu()
+        inputs["target"] = torch.cat((torch.tensor(ids), rest))
+    else:
+        inputs |= collate([encoded]).inputs | {
+            name: value for name, value in probe.inputs.items() if name.startswith("target")
+        }
+    inputs[f"{side}_lengths"] = torch.tensor([len(inputs[side])])
+    inputs = {name: value.to(predictor.device) for name, value in inputs.items()}
+    tokenizer = getattr(predictor.tokenizers, side)
+    stack = "encoder" if side == "source" else "decoder"
+    result.patching.append(patch(probe, inputs, stack))
+    result.other.append(token_labels(tokenizer, inputs[side].tolist()))
+
+
+def _curves(
+    predictor: Predictor,
+    asked: Interventions,
+    development: Sequence[Example],
+    settings: DecodingSettings,
+    begin: Callable[[str, int], Callable[[float], object]] | None,
+) -> DeletionCurves:
+    """Return deletion curves over development sentences, of the whole answer to each."""
+    from ..inspection.attributions import deletion_curves
+
+    probes = [aimed(predictor, one, settings).probe for one in development]
+    done = None if begin is None else begin("deletion", len(probes))
+    return deletion_curves(probes, done=done, methods=methods(predictor, asked))
