@@ -276,7 +276,8 @@ def put_results(shown: Shown, inside: Inside) -> None:
         return
     if results is not None:
         for title, rows in tables(results):
-            talk(title)
+            put("")
+            put(translated(title))
             put(table(rows, right=False))
 
 

@@ -137,6 +137,12 @@ def _inspect() -> Command:
     return inspect
 
 
+def _doctor() -> Command:
+    from .doctor import doctor
+
+    return doctor
+
+
 def _compare() -> Command:
     from .compare import compare
 
@@ -312,18 +318,20 @@ VERBS: dict[str, Verb] = {
     "serve": Verb(
         _serve,
         message("Serve runs over HTTP, with the interface of OpenAI."),
-        (
-            "triptych serve runs/mine",
-            "triptych serve chat=runs/one runs/other --port 8080",
-        ),
+        ("triptych serve runs/mine", "triptych serve chat=runs/one runs/other --port 8080"),
     ),
     "inspect": Verb(
         _inspect,
         message("Show what the model attended to, as text or as an HTML file."),
         (
             'triptych inspect phrasebook "I like cats." --to zh-Hant',
-            'triptych inspect runs/mine "A text." --html page.html',
+            'triptych inspect runs/mine "A text." --ablate --lens --html page.html',
         ),
+    ),
+    "doctor": Verb(
+        _doctor,
+        message("Check a run's model: batches, padding, cache, kernels, micro-batches."),
+        ("triptych doctor runs/mine", "triptych doctor runs/mine --precision float32 --json"),
     ),
     "compare": Verb(
         _compare,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..results import InterventionResults
 
 MOST_BARS = 16  # contributions drawn one by one
-ACROSS, EDGE, TALL = 360, 130, 22  # pixels of the bars: their room, their labels', a line's
+ACROSS, EDGE, TALL = 360, 170, 22  # pixels of the bars: their room, their labels', a line's
 CHART = (420, 240, 46, 26)  # pixels of the curves: width, height, left and lower edge
 COLOURS = ("#1f77b4", "#c2410c", "#15803d", "#9333ea", "#be123c", "#64748b")
 
@@ -203,7 +203,7 @@ def _curves(found: DeletionCurves) -> str:
     top, bottom = max(*values, 1e-9), min(*values, 0.0)
 
     def at(share: float, value: float) -> str:
-        x = left + share * (width - left - 10)
+        x = left + share * (width - left - 24)
         y = 8 + (top - value) / (top - bottom) * (height - low - 8)
         return f"{x:.1f},{y:.1f}"
 
