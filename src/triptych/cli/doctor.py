@@ -114,7 +114,9 @@ def _precisions(given: str) -> list[str]:
         if name not in known:
             raise unknown("precision", name, known)
     if not names:
-        raise UsageError("--precision names no number format. Give float32, bfloat16 or both.")
+        raise UsageError(
+            message("--precision names no number format. Give float32, bfloat16 or both.")
+        )
     return list(dict.fromkeys(names))
 
 

@@ -171,13 +171,17 @@ class Inside:
         measures = self.lens or self.ablate or self.contributions or bool(self.attribution)
         measures = measures or self.patch is not None
         if self.mean and not (self.without or self.ablate):
-            raise UsageError("--mean says how parts are switched off. Give --without or --ablate.")
+            raise UsageError(
+                message("--mean says how parts are switched off. Give --without or --ablate.")
+            )
         if self.metric and not self.ablate:
-            raise UsageError("--metric is for --ablate. Give both.")
+            raise UsageError(message("--metric is for --ablate. Give both."))
         if not measures and (self.token is not None or self.rival is not None or self.csv):
             raise UsageError(
-                "--token, --rival and --csv are for what is measured. Give --lens, --ablate, "
-                "--patch, --contributions or --attribution with them."
+                message(
+                    "--token, --rival and --csv are for what is measured. Give --lens, --ablate, "
+                    "--patch, --contributions or --attribution with them."
+                )
             )
         if self.examples < 0:
             raise UsageError("--examples is {count}; it must be 0 or more.", count=self.examples)
@@ -227,7 +231,7 @@ def shown_inside(
 def _begin(name: str, count: int) -> Callable[[float], object]:
     """Count on stderr how much of a longer computation is done."""
     counting = Counting(count, message("parts"))
-    return counting.begin(translated(NAMES.get(name, message("{name}", name=name))))
+    return counting.begin(translated(NAMES[name]) if name in NAMES else name)
 
 
 def _example(predictor: Predictor, text: str, options: Options) -> Example:

@@ -13,6 +13,7 @@ from ..data.batches.encoded import collate
 from ..data.example import Example
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
+from ..messages import message
 
 if TYPE_CHECKING:
     from ..inspection.probe import Probe
@@ -163,7 +164,7 @@ def _script_ids(
         )
     ids = [*script.ids, *script.own, *([tokenizer.end_id] if script.ended else [])]
     if prompt >= len(ids):
-        raise UsageError("There is nothing to inspect: the answer is empty.")
+        raise UsageError(message("There is nothing to inspect: the answer is empty."))
     return ids, max(1, prompt)
 
 
@@ -209,5 +210,7 @@ def _number_of(predictor: Predictor, rival: str) -> int:
     tokenizer = predictor.tokenizers.target
     ids = tokenizer.encode(rival)
     if not ids:
-        raise UsageError("--rival needs a text, for example a word that could stand there.")
+        raise UsageError(
+            message("--rival needs a text, for example a word that could stand there.")
+        )
     return ids[0]

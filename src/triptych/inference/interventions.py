@@ -15,6 +15,7 @@ from ..data.batches.order import length_batches
 from ..data.example import Example
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
+from ..messages import message
 from .aiming import Aimed, aimed, token_labels
 from .evaluation import encode_all, loss_sums, means
 
@@ -102,8 +103,10 @@ def means_of(
     batches = _batches(predictor, development)
     if not batches:
         raise UsageError(
-            "Means are taken over development sentences, and there are none here. Replace by zero, "
-            "or give the run its data."
+            message(
+                "Means are taken over development sentences, and there are none here. Replace by "
+                "zero, or give the run its data."
+            )
         )
     return mean_outputs(predictor.model, batches)
 
@@ -149,7 +152,7 @@ def intervene(
             predictor, example, settings, target=target, token=asked.token, rival=asked.rival
         )
     else:
-        raise UsageError("There is nothing to inspect: the text is empty.")
+        raise UsageError(message("There is nothing to inspect: the text is empty."))
     probe = found.probe
     result = InterventionResults(
         source=found.source, target=found.target, written=found.written, score=probe.name,

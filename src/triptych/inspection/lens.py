@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
+from ..messages import message
 from .attribution import exact
 from .interventions import read_by_maxout, recorded
 from .probe import Probe
@@ -76,7 +77,7 @@ def lens(probe: Probe, stack: str, final: list[int] | None = None, top: int = TO
         UsageError: The model has no such stack, or nothing that reads its states.
     """
     if probe.readout is None:
-        raise UsageError("The lens needs a head that chooses among labels or tokens.")
+        raise UsageError(message("The lens needs a head that chooses among labels or tokens."))
     model = probe.model
     with exact(model):
         if is_recurrent(model):
@@ -130,8 +131,10 @@ def _of_readout(probe: Probe, stack: str) -> dict[str, Tensor]:
     """Return the RNN's readout of its first inputs: previous token, then state, then context."""
     if stack != "decoder":
         raise UsageError(
-            "The RNN has a lens in its decoder alone: the vocabulary projection cannot read the "
-            "states of its encoder. Choose decoder."
+            message(
+                "The RNN has a lens in its decoder alone: the vocabulary projection cannot read "
+                "the states of its encoder. Choose decoder."
+            )
         )
     model = probe.model
     with read_by_maxout(model) as given:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..messages import message
 from ..model.attention import Context
 from .attribution import exact
 from .interventions import MOST_TOKENS, Key, hooked
@@ -73,7 +74,7 @@ def patch(probe: Probe, other: Mapping[str, Tensor], stack: str) -> Patching:
     """
     model, axis = probe.model, "source" if stack == "encoder" else "target"
     if is_recurrent(model) and stack != "encoder":
-        raise UsageError("Of the RNN the encoder's states can be patched. Choose encoder.")
+        raise UsageError(message("Of the RNN the encoder's states can be patched. Choose encoder."))
     if not is_recurrent(model) and stack not in stacks(model):
         raise UsageError("This model has no {stack}.", stack=stack)
     _refuse_unaligned(probe, other, axis)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..data.batches.encoded import Encoded
 from ..errors import UsageError
+from ..messages import message
 from .attribution import exact
 from .scores import Scorer
 from .sites import is_recurrent
@@ -91,8 +92,10 @@ class Probe:
         """
         if self.logits is None or self.choice is None:
             raise UsageError(
-                "Contributions and patching compare two logits, and this task chooses among none. "
-                "Leave them out."
+                message(
+                    "Contributions and patching compare two logits, and this task chooses among "
+                    "none. Leave them out."
+                )
             )
         found = self.logits(states, count)
         return found[:, self.choice.chosen] - found[:, self.choice.rival]
@@ -268,7 +271,9 @@ def vectors_of(probe: Probe) -> Tensor:
     """
     model, ids = probe.model, probe.inputs[probe.axis]
     if getattr(model, "stem", None) is not None:
-        raise UsageError("This model reads features, not tokens, so no token is attributed.")
+        raise UsageError(
+            message("This model reads features, not tokens, so no token is attributed.")
+        )
     table = model.embedding
     if probe.axis == "source" and model.source_embedding is not None:
         table = model.source_embedding
