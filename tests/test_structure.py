@@ -59,7 +59,7 @@ ALLOWED = {name: _allowed(name) for name in BELOW}
 LONG: dict[str, int] = {
     "cli/compare.py:compare": 64,
     "cli/init.py:init": 98,
-    "cli/inspect.py:inspect": 69,
+    "cli/inspect.py:inspect": 61,
     "cli/predict.py:predict": 73,
     "model/r_drop.py:forward": 53,
 }

@@ -17,6 +17,7 @@ from .loading import load_run
 if TYPE_CHECKING:
     from ..data.batches.encoded import Encoded
     from ..inference.predictor import Predictor
+    from ..inspection.doctor import Check
 
 SENTENCES = 8
 LONGEST = 128  # tokens of a sentence, at most
@@ -85,6 +86,12 @@ def doctor(
         }
         put(json.dumps(content, ensure_ascii=False))
         return 1 if failed else 0
+    _put_table(found, len(failed))
+    return 1 if failed else 0
+
+
+def _put_table(found: Sequence[Check], failed: int) -> None:
+    """Print the checks as a table, and a sentence on them."""
     rows = [
         [
             translated(NAMES[one.name]),
@@ -101,10 +108,9 @@ def doctor(
         if not failed
         else message(
             "{count} checks failed: the answers of this model depend on how they are computed.",
-            count=len(failed),
+            count=failed,
         )
     )
-    return 1 if failed else 0
 
 
 def _precisions(given: str) -> list[str]:

@@ -201,17 +201,7 @@ def output_probe(
         output = head(model, model(**single), single)
     found = score(output, encoded)
     logits = _logits_of(output) if found.kind in CHOOSING else None
-    choice = None
-    if logits is not None:
-        if row >= len(logits):
-            raise UsageError(
-                "--token is {token}, and there are {count} places to choose for. Give a number "
-                "from 1 to {count}.",
-                token=row + 1,
-                count=len(logits),
-            )
-        chosen = int(logits[row].argmax()) if chosen is None else chosen
-        choice = Choice(chosen, chosen, ("", ""))
+    choice = None if logits is None else _choice(logits, row, chosen)
 
     def chosen_among(states: Tensor, count: int) -> Tensor:
         return torch.stack([_logits_of(one)[row].float() for one in outputs(states, count)])
@@ -229,6 +219,19 @@ def output_probe(
         row=None if choice is None else row,
         copy=copy,
     )
+
+
+def _choice(logits: Tensor, row: int, chosen: int | None) -> Choice:
+    """Return the choice of one row, its rival left open."""
+    if row >= len(logits):
+        raise UsageError(
+            "--token is {token}, and there are {count} places to choose for. Give a number "
+            "from 1 to {count}.",
+            token=row + 1,
+            count=len(logits),
+        )
+    chosen = int(logits[row].argmax()) if chosen is None else chosen
+    return Choice(chosen, chosen, ("", ""))
 
 
 def _logits_of(output: Any) -> Tensor:
