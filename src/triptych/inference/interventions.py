@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..inspection.interventions import Means
     from ..inspection.probe import Probe
     from ..inspection.results import InterventionResults
+    from ..inspection.trace import Trace
     from .predictor import Predictor
 
 BATCH = 4096  # tokens of a batch of development sentences
@@ -173,6 +174,34 @@ def intervene(
     if asked.attributions and development:
         result.deletion = _curves(predictor, asked, development, settings, begin)
     return result
+
+
+def traced(
+    predictor: Predictor,
+    example: Example,
+    asked: Interventions,
+    settings: DecodingSettings,
+    trace: Callable[[], Trace],
+    target: str | None = None,
+    development: Sequence[Example] = (),
+) -> Trace:
+    """Return a trace without the parts that are off, and with what was measured.
+
+    Args:
+        predictor: A loaded run.
+        example: The text.
+        asked: What is switched off and measured.
+        settings: How the answer is decoded.
+        trace: Traces the text, whatever is switched off.
+        target: A text to read as the answer, or a label.
+        development: Sentences for means, losses, metrics and deletion curves.
+    """
+    with switched_off(predictor, asked, development):
+        found = trace()
+        results = intervene(
+            predictor, example, asked, settings, target=target, development=development
+        )
+    return dataclasses.replace(found, interventions=results)
 
 
 def methods(predictor: Predictor, asked: Interventions) -> list[str]:

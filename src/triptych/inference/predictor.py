@@ -243,15 +243,15 @@ class Predictor(LoadedModel):
         from .traces import trace_answer, trace_writing, traced_settings
 
         if interventions is not None:
-            from .interventions import intervene, switched_off
+            from .interventions import traced
 
-            with switched_off(self, interventions, development):
-                found = self.trace(text, to, target, kinds, label, steps, prefix, **decoding)
-                results = intervene(
-                    self, self.example(text, "text", to), interventions,
-                    self.settings(**decoding), target=target, development=development,
-                )  # fmt: skip
-            return dataclasses.replace(found, interventions=results)
+            def trace() -> Trace:
+                return self.trace(
+                    text, to, target, kinds, label, steps, prefix, None, (), **decoding
+                )
+
+            example, settings = self.example(text, "text", to), self.settings(**decoding)
+            return traced(self, example, interventions, settings, trace, target, development)
         architecture, settings = self.task.spec.architecture, self.settings(**decoding)
         if architecture == "decoder" and isinstance(text, str) and self.task.input == "text":
             text += target or ""

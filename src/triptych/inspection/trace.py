@@ -28,8 +28,8 @@ from ..tasks.task import Labels, Task
 from . import html
 from .attribution import Attribution, exact
 from .cells import PieceDecoder, TokenCell, cells, regroup
-from .steps import SIDES, ShownMask, Step, masks_of, steps_of
 from .results import InterventionResults
+from .steps import SIDES, ShownMask, Step, masks_of, steps_of
 from .views.expected import Expected
 
 TRACE_VERSION = 1
@@ -228,9 +228,7 @@ def trace(
     `steps` is how many likely tokens are kept at each step, with the masks; `prefix` are ids that
     the answer begins with. Raises UsageError for a target where the task learns no target text.
     """
-    encoded, begin, answer = answered(
-        model, task, tokenizers, example, labels, settings, prefix
-    )
+    encoded, begin, answer = answered(model, task, tokenizers, example, labels, settings, prefix)
     source = encoded.inputs["source"].tolist()
     found = trace_tokens(
         model,
