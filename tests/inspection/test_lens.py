@@ -29,7 +29,7 @@ def test_the_last_stage_of_the_lens_is_the_answer(dials: str) -> None:
     assert found.top[0][-1, :, 0].tolist() == chances.argmax(-1).tolist()
     ranks = (chances > chances[range(4), found.final][:, None]).sum(-1) + 1
     assert found.ranks[-1].tolist() == ranks.tolist()
-    assert found.stages[:4] == ["embedding", "1.self", "1.cross", "1.feed_forward"]
+    assert found.stages[:4] == ["embeddings", "1.self", "1.cross", "1.feed_forward"]
     assert len(found.stages) == 7 and found.to_json()["stages"] == found.stages
     assert found.has_final_norm == (dials in ("pre", "llama", "both-norms", "olmo2", "ssru-pre"))
 
@@ -88,7 +88,7 @@ def test_a_patched_embedding_is_another_token(dials: str) -> None:
     # the sentences differ in one token, so that its embedding moves all, and another's nothing
     assert found.changes[0, 2] == pytest.approx(other - base, abs=1e-3)
     np.testing.assert_allclose(found.changes[0, [0, 1, 3, 4]], 0, atol=1e-4)
-    assert found.layers == ["embedding", "1", "2"] and abs(found.changes[1:]).max() > 1e-2
+    assert found.layers == ["embeddings", "1", "2"] and abs(found.changes[1:]).max() > 1e-2
     assert found.names == ("17", "30") and found.to_json()["stack"] == "encoder"
 
 
@@ -119,7 +119,7 @@ def test_patching_the_encoder_alone_and_the_rnn() -> None:
         model = rnn(attention)
         probe = of_row(model, SOURCE, TARGET, 3)
         found = patch(probe, ids(OTHER, TARGET), "encoder")
-        assert found.layers == ["embedding", "states"] and found.changes.shape == (2, 5)
+        assert found.layers == ["embeddings", "states"] and found.changes.shape == (2, 5)
         assert found.changes[0, 2] == pytest.approx(found.other - found.base, abs=1e-4)
         np.testing.assert_allclose(found.changes[0, [0, 1, 3, 4]], 0, atol=1e-5)
         if not attention:  # only the last states of both directions are read

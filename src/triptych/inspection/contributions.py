@@ -29,7 +29,7 @@ class Contributions:
     """Hold what each part added to the chosen-minus-rival logit.
 
     Args:
-        names: Sites, and "embedding", "biases" and "rest" (the RNN: "state", "previous_token",
+        names: Sites, and "embeddings", "biases" and "rest" (the RNN: "state", "previous_token",
             "context").
         values: Their contributions (K,), in logits; they add up to `difference`.
         difference: The chosen minus the rival logit.
@@ -83,7 +83,7 @@ class _Sum:
     """Follow what was added to the residual stream (N, D) through the norms on its way."""
 
     def __init__(self, x: Tensor) -> None:
-        self.parts: dict[str, Tensor] = {"embedding": x}
+        self.parts: dict[str, Tensor] = {"embeddings": x}
         self.biases = torch.zeros_like(x)
 
     def norm(self, module: Any, x: Tensor) -> None:

@@ -30,7 +30,7 @@ class Lens:
 
     Args:
         stack: "encoder" or "decoder".
-        stages: What has been computed: "embedding", "1.self", ..., in order.
+        stages: What has been computed: "embeddings", "1.self", ..., in order.
         top: Places of the likeliest answers (S, R, K) and their probabilities.
         final: The answers (R,) that are followed: those that were given, else the last stage's.
         probabilities: Of them after each stage (S, R).
@@ -121,7 +121,7 @@ def _of_blocks(probe: Probe, stack: str) -> tuple[dict[str, Tensor], bool]:
     with recorded(model) as found:
         model(**probe.inputs)
     keys = [key for key in found.after if key[0] == stack]
-    states = {"embedding": found.before[keys[0]]}
+    states = {"embeddings": found.before[keys[0]]}
     states |= {f"{key[1] + 1}.{key[2]}": found.after[key] for key in keys}
     has_norm = not isinstance(module.final_norm, torch.nn.Identity)
     return {name: module.final_norm(one) for name, one in states.items()}, has_norm

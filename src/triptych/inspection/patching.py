@@ -32,8 +32,8 @@ class Patching:
 
     Args:
         stack: Whose states were patched.
-        layers: Names of the rows: "embedding", then the number of each block from 1; of the RNN
-            "embedding" and "states".
+        layers: Names of the rows: "embeddings", then the number of each block from 1; of the RNN
+            "embeddings" and "states".
         base: The difference for the sentence itself.
         other: The difference for the other sentence.
         changes: The difference with a state patched, minus `base` (L + 1, P).
@@ -92,7 +92,7 @@ def patch(probe: Probe, other: Mapping[str, Tensor], stack: str) -> Patching:
                 states = model(**probe.copies(len(part)))
             values += probe.difference(states, len(part)).tolist()
     names = probe.choice.names if probe.choice is not None else ("", "")
-    layers = ["embedding", *(str(layer) for layer in range(1, len(taken)))]
+    layers = ["embeddings", *(str(layer) for layer in range(1, len(taken)))]
     if is_recurrent(model):
         layers[1] = "states"
     changes = np.array(values).reshape(len(taken), length) - base
