@@ -256,14 +256,7 @@ class Predictor(LoadedModel):
         if architecture == "decoder" and isinstance(text, str) and self.task.input == "text":
             text += target or ""
         example = self.example(text, "text", to)
-        if prefix and architecture != "encoder-decoder":
-            raise UsageError(
-                "A prefix is for a run that turns one text into another; one for {name} is not.",
-                name=self.task.name,
-            )
-        vocabulary = self.tokenizers.target.vocabulary_size
-        if any(not 0 <= one < vocabulary for one in prefix):
-            raise UsageError("The ids of a prefix lie between 0 and {most}.", most=vocabulary - 1)
+        self._refuse_prefix(prefix)
         if architecture == "decoder":
             settings = traced_settings(settings)
             return trace_writing(self, example, settings, target=target, label=label)[0][0]
@@ -273,6 +266,17 @@ class Predictor(LoadedModel):
             self, example, settings, target=target, kinds=kinds, label=label, steps=steps,
             prefix=prefix,
         )  # fmt: skip
+
+    def _refuse_prefix(self, prefix: Sequence[int]) -> None:
+        """Raise UsageError for ids that no answer of this run begins with."""
+        if prefix and self.task.spec.architecture != "encoder-decoder":
+            raise UsageError(
+                "A prefix is for a run that turns one text into another; one for {name} is not.",
+                name=self.task.name,
+            )
+        vocabulary = self.tokenizers.target.vocabulary_size
+        if any(not 0 <= one < vocabulary for one in prefix):
+            raise UsageError("The ids of a prefix lie between 0 and {most}.", most=vocabulary - 1)
 
     def traces(
         self,
