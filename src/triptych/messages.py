@@ -7,9 +7,15 @@ that was put together from a Message and something else is an ordinary text, and
 
 from __future__ import annotations
 
+import functools
+import gettext
 import re
 from collections.abc import Iterable, Mapping
 from functools import reduce
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "locale"
+TRADITIONAL = ("hant", "tw", "hk", "mo")  # scripts and regions of a Chinese locale
 
 
 class Message(str):
@@ -128,3 +134,46 @@ def _joined(parts: Iterable[str], template: Message) -> Message:
     return reduce(
         lambda one, other: Message(template, one=one, other=other), found or [Message("")]
     )
+
+
+def language_of(locale: str) -> str:
+    """Return "en", "zh_TW" or "zh_CN" for a locale like zh_TW.UTF-8 or a tag like zh-Hant."""
+    first, *others = locale.lower().partition(".")[0].replace("-", "_").split("_")
+    if first != "zh":
+        return "en"
+    is_traditional = set(others) & set(TRADITIONAL) and "hans" not in others
+    return "zh_TW" if is_traditional else "zh_CN"
+
+
+@functools.cache
+def catalog(name: str) -> gettext.NullTranslations:
+    """Return the translations into a language; none for English."""
+    if name == "en":
+        return gettext.NullTranslations()
+    return gettext.translation("triptych", FOLDER, [name], fallback=True)
+
+
+def in_language(text: object, name: str) -> str:
+    """Return a text in a language, or as it is where there is no translation.
+
+    Args:
+        text: A Message, a plain text, or an error that holds one of them.
+        name: As `language_of` returns it.
+    """
+    if isinstance(text, BaseException) and text.args:
+        text = text.args[0]
+    found = catalog(name)
+    if not isinstance(text, Message):
+        plain = str(text)
+        return found.gettext(plain) if plain else plain
+    template = found.gettext(text.template)
+    if not text.values:
+        return template
+    return filled(template, {key: _value(value, name) for key, value in text.values.items()})
+
+
+def _value(value: object, name: str) -> object:
+    """Return a value of a template: sentences inside it, and errors, are translated too."""
+    if isinstance(value, BaseException) and value.args and isinstance(value.args[0], Message):
+        value = value.args[0]
+    return in_language(value, name) if isinstance(value, Message) else value

@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.requests import Request
+
 from ..errors import TriptychError
 from ..inference.engine.tickets import Busy, Cancelled, EngineError, Late
+from ..messages import in_language, language_of
 
 
 class ApiError(TriptychError):
@@ -60,8 +63,11 @@ KINDS = {
 }
 
 
-def problem_of(error: BaseException) -> Problem:
-    """Return what a client is told of an error; of one of our own bugs only that there is one."""
+def problem_of(error: BaseException, language: str = "en") -> Problem:
+    """Return what a client is told of an error; of one of our own bugs only that there is one.
+
+    language: as `messages.language_of` returns it; what has no translation stays English.
+    """
     headers: dict[str, str] = {}
     param = None
     if isinstance(error, ApiError):
@@ -77,9 +83,16 @@ def problem_of(error: BaseException) -> Problem:
     else:
         return Problem(503, "The server could not answer this request.", "server_error")
     is_ours = isinstance(error, ApiError | EngineError)
-    text = str(error) if is_ours else without_flags(str(error))
+    said = str(error) if language == "en" else in_language(error, language)
+    text = said if is_ours else without_flags(said)
     text = text.encode("utf-8", "backslashreplace").decode()  # a client's half a character
     return Problem(status, text, KINDS.get(status, "invalid_request_error"), param, headers)
+
+
+def asked_language(request: Request) -> str:
+    """Return the language of errors that a client asks for first: "en", "zh_TW" or "zh_CN"."""
+    first = request.headers.get("accept-language", "")[:100].split(",")[0]
+    return language_of(first.partition(";")[0].strip())
 
 
 def without_flags(text: str) -> str:
