@@ -4,54 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from browsing import launched, needs_browser, numbers, opened
 
 from triptych.inference.traces import search_tree
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Debian's chromium")
-QUIET = [
-    f"--{one}"
-    for one in (
-        "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-        "disable-background-networking", "disable-component-update", "disable-sync",
-    )
-]  # fmt: skip
+pytestmark = needs_browser
 TEXT = "hello there"
 MOST_BYTES = 300_000  # of the whole page
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=BROWSER, args=QUIET)
+    with launched() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture()
 def page(browser: Any, open_server: str) -> Iterator[Any]:
-    """A page of a wide screen that must not fail, nor ask anybody but the server."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    found, wrong = context.new_page(), list[str]()
-    found.set_default_timeout(20_000)
-    found.on("pageerror", lambda error: wrong.append(str(error)))
-    found.on("console", lambda one: wrong.append(one.text) if one.type == "error" else None)
-    found.on(
-        "request",
-        lambda one: None if one.url.startswith((open_server, "blob:")) else wrong.append(one.url),
-    )
-    found.address = open_server
-    yield found
-    context.close()
-    assert not wrong
+    with opened(browser, open_server) as found:
+        yield found
 
 
 def asked(page: Any, run: str, text: str = TEXT, beams: int = 1) -> None:
@@ -62,11 +39,6 @@ def asked(page: Any, run: str, text: str = TEXT, beams: int = 1) -> None:
     page.fill("textarea", text)
     page.click("button[type=submit]")
     page.wait_for_selector("#found section")
-
-
-def numbers(page: Any, selector: str, name: str) -> list[float]:
-    return [float(one) for one in page.eval_on_selector_all(
-        selector, f"all => all.map((one) => one.dataset.{name})")]  # fmt: skip
 
 
 def test_an_answer_and_what_is_inside(page: Any, runs: SimpleNamespace) -> None:
@@ -162,7 +134,7 @@ def test_the_calculation_by_hand(page: Any) -> None:
 
 def test_every_language_and_a_phone(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    words = {"en": "Masks", "zh-Hant": "遮罩", "zh-Hans": "遮罩"}
+    words = {"en": "Masks", "zh-Hant": "遮罩", "zh-Hans": "掩码"}
     same = (
         "async () => { const { TEXTS } = await import('/static/texts.js');"
         "return Object.values(TEXTS).map((one) => Object.keys(one).sort().join()); }"

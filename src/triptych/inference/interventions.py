@@ -130,6 +130,7 @@ def intervene(
     target: str | None = None,
     development: Sequence[Example] = (),
     begin: Callable[[str, int], Callable[[float], object]] | None = None,
+    found: Aimed | None = None,
 ) -> InterventionResults:
     """Measure everything that is asked for on one text.
 
@@ -143,17 +144,18 @@ def intervene(
         target: A text to read as the answer, or a label.
         development: Sentences for means, losses, metrics and deletion curves.
         begin: Called with the name and the size of each longer computation.
+        found: The answer, where it is there already (`aimed`); None: it is decoded.
     """
     from ..inspection.attributions import attributed
     from ..inspection.contributions import contributions
     from ..inspection.results import InterventionResults
 
-    if not predictor.is_empty(example):
+    if predictor.is_empty(example):
+        raise UsageError(message("There is nothing to inspect: the text is empty."))
+    if found is None:
         found = aimed(
             predictor, example, settings, target=target, token=asked.token, rival=asked.rival
         )
-    else:
-        raise UsageError(message("There is nothing to inspect: the text is empty."))
     probe = found.probe
     result = InterventionResults(
         source=found.source, target=found.target, written=found.written, score=probe.name,

@@ -17,6 +17,7 @@ from ..errors import TriptychError
 from . import (
     infill,
     inspecting,
+    intervening,
     libretranslate,
     ollama,
     openai,
@@ -29,7 +30,7 @@ from . import (
 from .description import describe
 from .failures import Failures
 from .guard import Guard
-from .problems import ErrorBody, Problem, plain_body, problem_of
+from .problems import ErrorBody, Problem, asked_language, plain_body, problem_of
 from .security import Security
 from .served import Served
 
@@ -58,7 +59,8 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(openai.build, ("/v1",)),
     Dialect(speech.build, ("/v1/audio",)),  # before the tasks: it takes one of their paths
     Dialect(pipelines.build, ("/v1/tasks",), pipelines.error_body),
-    Dialect(inspecting.build, ("/v1/trace", "/v1/runs")),
+    Dialect(inspecting.build, ("/v1/trace", "/v1/trees", "/v1/runs")),
+    Dialect(intervening.build, ("/v1/interventions",)),
     Dialect(
         libretranslate.build,
         ("/translate", "/languages", "/detect", "/translate_file", "/download_file", "/frontend"),
@@ -131,7 +133,7 @@ def _unforeseen(scope: MutableMapping[str, Any], error: Exception) -> Any:
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
-    return respond(request, problem_of(error))
+    return respond(request, problem_of(error, asked_language(request)))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -14,11 +15,13 @@ from starlette.concurrency import run_in_threadpool
 from ..inference.traces import search_tree
 from ..inspection.beam_tree import BeamTree
 from ..inspection.trace import Trace
+from ..inspection.views.parsing import sentences_of, svg
 from .limits import LONGEST_NAME
 from .problems import ApiError
 from .served import Served, ServedRun
 
 LONGEST_TRACED = 20_000  # characters: attention of every head is kept
+MOST_SENTENCES = 20  # whose trees are drawn
 Kind = Literal["cross", "encoder", "decoder"]
 
 
@@ -36,6 +39,15 @@ class Tracing(BaseModel):
     prefix: Annotated[list[int], Field(max_length=1000)] = []
     beams: Annotated[int, Field(ge=1, le=10)] | None = None
     max_length: Annotated[int, Field(ge=1, le=500)] | None = None
+
+
+class Parsed(BaseModel):
+    """Hold the body of /v1/trees."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: Annotated[str, Field(max_length=LONGEST_NAME)]
+    input: Annotated[str, Field(max_length=LONGEST_TRACED)]
 
 
 def build(served: Served) -> APIRouter:
@@ -58,6 +70,18 @@ def build(served: Served) -> APIRouter:
             text = f'{text[:-1]}, "beam_tree": {json.dumps(asdict(tree), ensure_ascii=False)}}}'
         return Response(text, media_type="application/json")
 
+    @router.post("/trees", response_model=None)
+    async def trees(body: Parsed) -> dict[str, Any]:
+        """Return the dependency trees of a text: words as rows, and an SVG of each sentence."""
+        run = served.get(body.model)
+        if run.spec.view != "arcs":
+            raise ApiError(
+                "'{name}' is a run for {own}, which draws no trees.",
+                name=run.name, own=run.spec.name,
+            ).at(400, "model")  # fmt: skip
+        answer = await run.answer(run.predictor.example(body.input, "The text"))
+        return await run_in_threadpool(partial(_trees, answer.details))
+
     @router.get("/runs/{name}/metrics")
     async def metrics(name: str) -> dict[str, Any]:
         """Return the lines of a run's metrics.jsonl: losses and scores by step."""
@@ -71,10 +95,18 @@ def build(served: Served) -> APIRouter:
     return router
 
 
+def _trees(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Draw the first sentences of a parse."""
+    sentences = sentences_of(details)
+    columns = ("sentence", "id", "text", "upos", "head", "relation")
+    rows = [[word[name] for name in columns] for words in sentences for word in words]
+    return {"pictures": [svg(words) for words in sentences[:MOST_SENTENCES]], "words": rows}
+
+
 def _traced(run: ServedRun, body: Tracing) -> tuple[Trace, BeamTree | None]:
     """Return the trace of an answer, and the tree of its search where there was one."""
     changes = {"beams": body.beams, "max_length": body.max_length}
-    given = {name: value for name, value in changes.items() if value is not None}
+    given: dict[str, Any] = {name: one for name, one in changes.items() if one is not None}
     found = run.predictor.trace(
         body.input, to=body.to, target=body.target, kinds=tuple(body.kinds), label=run.name,
         steps=body.steps, prefix=body.prefix, **given,

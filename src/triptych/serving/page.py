@@ -105,6 +105,7 @@ def described(run: ServedRun) -> dict[str, Any]:
         "architecture": spec.architecture,
         "view": spec.view,
         "input": run.predictor.task.input,
+        "passage": "passage" in run.predictor.task.needs,
         "writes": run.writes,
         "recurrent": is_recurrent,
         "attention": not is_recurrent or bool(config.attention),
@@ -115,7 +116,11 @@ def described(run: ServedRun) -> dict[str, Any]:
     }
     if spec.targets == "languages":
         known = translator(run)
-        found |= {"sources": list(known.sources), "targets": list(known.targets)}
+        found |= {
+            "sources": list(known.sources),
+            "targets": list(known.targets),
+            "target": run.predictor.task.options.get("default_target"),
+        }
     if not is_recurrent:
         for side in ("encoder", "decoder"):
             stack = getattr(config, side)

@@ -4,15 +4,20 @@ import { Refused, ask, setKey, stream } from "/static/asking.js";
 import { drawCurves } from "/static/curves.js";
 import { drawGuide } from "/static/guided.js";
 import { drawAnswer } from "/static/answers.js";
+import { drawCloser } from "/static/closer.js";
 import { drawMasks } from "/static/masks.js";
 import { drawSteps } from "/static/steps.js";
 import { TEXTS, preferred, say, setLanguage } from "/static/texts.js";
 import { drawTree } from "/static/tree.js";
 
-const TABS = ["learn", "look", "curves"], CHOICES = 8; // choices: next tokens shown at a step
+const TABS = ["learn", "look", "closer", "curves"], CHOICES = 8; // choices: next tokens shown at a step
 const EXAMPLES = { en: ["I am a student.", "Two dogs run through the snow."], "zh-Hant": ["我是學生。", "我喜歡貓。"], "zh-Hans": ["我是学生。", "我喜欢猫。"] };
+const LONG = { zh: "The teacher reads a book at school every day.", other: "A man in a blue shirt is standing on a ladder and cleaning a window while two children play with a ball in the snow behind him." };
+const longFor = (run) => LONG[run.targets.some((one) => one.startsWith("zh")) ? "zh" : "other"];
+const QUESTION = ["Where do the cats sleep?", "Two cats live in the old house. By day they sit at the window; at night they sleep under the table in the kitchen."];
 const content = document.getElementById("content"), said = document.getElementById("said");
-const state = { tab: "learn", runs: [], run: "", beside: "", text: "", to: "", beams: 1, found: null, steps: null };
+const state = { tab: "learn", runs: [], run: "", beside: "", text: "", passage: "", to: "", beams: 1, found: null, steps: null };
+const aim = { token: 1, rival: null, other: "", pair: null }; // what the researcher asks about
 
 const stored = (name) => localStorage.getItem(name) ?? "";
 const runOf = (name) => state.runs.find((one) => one.name === name);
@@ -28,10 +33,10 @@ function traced(run, prefix = []) {
   return ask("/v1/trace", body);
 }
 
-const inputOf = (run) => (run.input === "messages" ? { messages: [{ role: "user", content: state.text }] } : state.text);
+const inputOf = (run) => (run.passage ? { [run.input]: state.text, passage: state.passage } : run.input === "messages" ? { messages: [{ role: "user", content: state.text }] } : state.text);
 
 async function answered(run, show) {
-  if (!run.writes || (run.targets.length > 1)) return;
+  if (!run.writes || run.targets.length > 1 || run.passage) return;
   const isChat = run.input === "messages";
   const body = isChat ? { model: run.name, messages: [{ role: "user", content: state.text }] } : { model: run.name, prompt: state.text };
   let text = "";
@@ -57,15 +62,15 @@ function about(run) {
   return say("about", run.task, say(run.architecture), stack(run.encoder), stack(run.decoder));
 }
 
-function drawForm(parent) {
+function drawForm(parent, act) {
   const form = make(parent, "form", { class: "card wide" });
   const line = make(form, "div", { class: "fields" });
   const names = state.runs.map((one) => [one.name, one.name]), run = runOf(state.run);
-  select(line, "run", names, state.run, (value) => { Object.assign(state, { run: value, found: null }); show(); });
+  select(line, "run", names, state.run, (value) => { Object.assign(state, { run: value, found: null, isCloser: false }); forget(); show(); });
   const others = state.runs.filter((one) => one.name !== run.name && one.architecture === run.architecture);
-  if (others.length) select(line, "beside", [["", say("nothing")], ...others.map((one) => [one.name, one.name])], state.beside, (value) => { state.beside = value; });
+  if (others.length && state.tab === "look") select(line, "beside", [["", say("nothing")], ...others.map((one) => [one.name, one.name])], state.beside, (value) => { state.beside = value; });
   if (run.targets.length > 1) {
-    if (!run.targets.includes(state.to)) state.to = run.targets.find((one) => one === document.documentElement.lang) ?? run.targets[0];
+    if (!run.targets.includes(state.to)) state.to = run.targets.find((one) => one === document.documentElement.lang) ?? run.target ?? run.targets[0];
     select(line, "to", run.targets.map((one) => [one, one]), state.to, (value) => { state.to = value; });
   }
   if (run.architecture === "encoder-decoder") select(line, "beams", ["1", "2", "3", "5"].map((one) => [one, one]), String(state.beams), (value) => { state.beams = Number(value); });
@@ -76,13 +81,28 @@ function drawForm(parent) {
   area.value = state.text;
   area.addEventListener("input", () => { state.text = area.value; });
   area.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(); });
+  if (run.passage) drawPassage(form);
   const actions = make(form, "div", { class: "controls" });
   make(actions, "button", { type: "submit", class: "main" }, say("go"));
   make(actions, "span", { class: "soft" }, `${say("example")}:`);
-  for (const text of [...EXAMPLES[document.documentElement.lang], ...EXAMPLES.en].filter((one, place, all) => all.indexOf(one) === place)) {
-    make(actions, "button", { type: "button", class: "example" }, text).addEventListener("click", () => { state.text = area.value = text; form.requestSubmit(); });
+  const examples = run.passage ? [QUESTION[0]] : [...EXAMPLES[document.documentElement.lang], ...EXAMPLES.en, ...(others.length && state.tab === "look" ? [longFor(run)] : [])];
+  for (const text of examples.filter((one, place, all) => all.indexOf(one) === place)) {
+    make(actions, "button", { type: "button", class: "example" }, text.length > 60 ? say("long_example") : text).addEventListener("click", () => {
+      state.text = area.value = text;
+      if (run.passage && !state.passage) form.querySelector("[data-key=passage]").value = state.passage = QUESTION[1];
+      form.requestSubmit();
+    });
   }
-  form.addEventListener("submit", (event) => { event.preventDefault(); go(); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); act(); });
+}
+
+/** Draw where the document goes that a question is asked about. */
+function drawPassage(form) {
+  const label = make(form, "label", { class: "field text" });
+  make(label, "span", {}, say("passage"));
+  const area = make(label, "textarea", { rows: "5", maxlength: "20000", spellcheck: "false", "data-key": "passage" });
+  area.value = state.passage;
+  area.addEventListener("input", () => { state.passage = area.value; });
 }
 
 /** Answer the text with the chosen run, and with the one beside it. */
@@ -114,7 +134,8 @@ function showFound() {
   const [{ run, trace }] = state.found;
   const out = document.getElementById("answer");
   if (trace.target_text || run.writes) out.textContent = trace.target_text;
-  if (run.architecture === "encoder") drawAnswer(holder, run, state.text).catch((error) => tell(say("failed", error.message)));
+  showBeside(holder);
+  if (run.architecture === "encoder") drawAnswer(holder, run, state.text, state.passage).catch((error) => tell(say("failed", error.message)));
   if (trace.steps) drawSteps(holder, trace, state.steps, go, () => go());
   drawMasks(holder, trace);
   const attention = make(holder, "section", { class: "wide" });
@@ -125,8 +146,50 @@ function showFound() {
   for (const one of state.found) drawTree(holder, one.trace.beam_tree);
 }
 
+/** Show both answers, one above the other, where a second run answers too. */
+function showBeside(holder) {
+  if (state.found.length < 2) return;
+  const card = make(holder, "section", { class: "card wide", "data-view": "beside" });
+  make(card, "h2", {}, say("both"));
+  make(card, "p", { class: "hint" }, say("both_hint"));
+  const list = make(card, "dl", { class: "both" });
+  for (const { run, trace } of state.found) {
+    make(list, "dt", {}, run.name);
+    const line = make(list, "dd"), sum = (trace.log_probabilities ?? []).reduce((a, b) => a + b, 0);
+    make(line, "span", { class: "answer" }, trace.target_text);
+    if (trace.log_probabilities?.length) make(line, "span", { class: "soft" }, ` ${say("per_token", (sum / trace.log_probabilities.length).toFixed(2), trace.log_probabilities.length)}`);
+    if (run.recurrent) make(line, "span", { class: "soft" }, ` ${say(run.attention ? "recurrent_attention" : "recurrent_alone")}`);
+  }
+}
+
+function forget() {
+  Object.assign(aim, { token: 1, rival: null });
+}
+
+/** Ask for the researcher's views of the answer. */
+async function goCloser() {
+  if (!state.text.trim()) { tell(say("empty")); return; }
+  state.isCloser = true;
+  const run = runOf(state.run), body = { model: run.name, input: inputOf(run), ...(state.to && run.targets.length > 1 && { to: state.to }), ...(run.architecture === "encoder-decoder" && { beams: state.beams }) };
+  aim.pair = (one, other) => { forget(); Object.assign(state, { text: one, isCloser: true }); aim.other = other; show(); };
+  try {
+    await drawCloser(document.getElementById("found"), body, run, aim, tell);
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) askKey();
+    else tell(say("failed", error.message));
+  }
+}
+
+function showCloser() {
+  drawForm(content, () => { forget(); goCloser(); });
+  const card = make(content, "section", { class: "wide" });
+  make(card, "p", { class: "hint" }, say("closer_hint"));
+  make(content, "div", { id: "found", class: "cards" });
+  if (state.isCloser && state.text.trim()) goCloser(); // after another tab or language
+}
+
 function showLook() {
-  drawForm(content);
+  drawForm(content, () => go());
   const card = make(content, "section", { class: "card wide" });
   make(card, "h2", {}, say("answer"));
   make(card, "p", { id: "answer", class: "answer", "aria-live": "polite" });
@@ -184,13 +247,18 @@ function show() {
   if (state.tab === "learn") drawGuide(content, () => open("look"));
   else if (!state.runs.length) begin();
   else if (state.tab === "look") showLook();
+  else if (state.tab === "closer") showCloser();
   else drawCurves(content, state.runs).catch((error) => tell(say("failed", error.message)));
 }
 
-async function begin() {
+let beginning = null;
+const begin = () => (beginning ??= describeRuns().finally(() => { beginning = null; }));
+
+async function describeRuns() {
   try {
     state.runs = (await ask("/v1/runs")).runs;
     if (!runOf(state.run)) state.run = state.runs[0].name;
+    if (isAsked) state.isCloser = state.tab === "closer";
     show();
     if (isAsked && state.tab === "look") go();
     isAsked = false;

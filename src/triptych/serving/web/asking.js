@@ -14,7 +14,7 @@ export class Refused extends Error {
 }
 
 async function send(path, body, signal) {
-  const headers = { ...(key && { Authorization: `Bearer ${key}` }), ...(body && { "Content-Type": "application/json" }) };
+  const headers = { "Accept-Language": document.documentElement.lang, ...(key && { Authorization: `Bearer ${key}` }), ...(body && { "Content-Type": "application/json" }) };
   const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
   if (answer.ok) return answer;
   let words = `${answer.status} ${answer.statusText}`;

@@ -1,4 +1,5 @@
 /* The page's own texts in three languages; those of the pictures are in the viewer. */
+import { CLOSER } from "/static/texts_closer.js";
 import { setLanguage as setViewer } from "/static/viewer.js";
 
 export const TEXTS = {
@@ -70,38 +71,40 @@ TEXTS["zh-Hant"] = {
   chat_hint: "寫一則訊息，模型會回答。", trace_fail: "無法追蹤這個答案：{0}",
 };
 TEXTS["zh-Hans"] = {
-  skip: "跳到内容", language: "语言", theme: "配色", theme_system: "依系统设置", theme_light: "浅色", theme_dark: "深色",
+  skip: "跳到内容", language: "语言", theme: "配色", theme_system: "跟随系统", theme_light: "浅色", theme_dark: "深色",
   learn: "学习", look: "试用模型", curves: "训练曲线",
-  run: "模型", beside: "并列比较", nothing: "（无）", text: "你的文字", to: "译成", go: "回答并看看内部", stop: "停止", beams: "束宽",
+  run: "模型", beside: "并排比较", nothing: "（无）", text: "你的文字", to: "译成", go: "回答并看看内部", stop: "停止", beams: "束宽",
   answer: "答案", waiting: "模型计算中……", failed: "没有成功：{0}", empty: "请先写一段文字。",
-  example: "例句", key: "此服务器的密钥", key_hint: "此服务器需要密钥。密钥只留在这个分页。", enter: "使用",
+  example: "例句", key: "此服务器的密钥", key_hint: "此服务器需要密钥。密钥只留在这个标签页。", enter: "使用",
   about: "{0} · {1} · 编码器 {2} · 解码器 {3}", stack: "{0} 层、每层 {1} 个头", none: "无", recurrent: "循环网络",
   encoder: "编码器模型", decoder: "解码器模型", "encoder-decoder": "编码器—解码器模型",
-  masks: "遮罩", masks_hint: "填满的方格表示该行可以看该列。这些就是计算这个答案时实际使用的遮罩。",
+  masks: "掩码", masks_hint: "填满的方格表示该行可以看该列。这些就是计算这个答案时实际使用的掩码。",
   mask_encoder: "编码器：每个词元看得到所有词元", mask_decoder: "解码器：词元只看得到自己与之前的词元", mask_cross: "编码器—解码器：答案看得到整段原文",
-  mask_layers: "第 {0} 层", row_sees: "「{0}」看得到 {2} 个中的 {1} 个",
+  mask_layers: "第 {0} 层", row_sees: "“{0}”看得到 {2} 个中的 {1} 个",
   steps: "逐步产生", steps_hint: "解码器一次写一个词元。逐步移动；改选另一个词元，即可看到答案会如何接下去。",
   step: "第 {0} 步，共 {1} 步", before: "先前已写", nothing_yet: "（起始词元）", previous: "上一步", next: "下一步", play: "播放", pause: "暂停",
-  chosen: "实际写出", branch: "改用「{0}」继续", branched: "从第 {0} 步起，你选了：{1}", original: "回到模型自己的答案",
+  chosen: "实际写出", branch: "改用“{0}”继续", branched: "从第 {0} 步起，你选了：{1}", original: "回到模型自己的答案",
   tree: "束搜索", tree_hint: "每一步保留 {0} 个假设。数字：从开头算起的对数概率。粗体：答案。",
   attention: "注意力", table: "以表格显示数值", save_svg: "保存 SVG", save_png: "保存 PNG", save_csv: "保存 CSV",
-  labels: "标签", entities: "标记结果", of_run: "{0} 的曲线", no_curves: "此模型没有保存曲线。", loss: "损失", live: "追踪训练中的模型",
+  labels: "标签", entities: "标记结果", of_run: "{0} 的曲线", no_curves: "此模型没有保存曲线。", loss: "损失", live: "跟踪训练中的模型",
   guide_title: "一次计算，看见每个数字",
-  guide_hint: "三个词，各是两个数字的矢量。依步骤往下看；把光标移到数字上（或用 Tab 键移过去），就会看到它怎么算出来；蓝色的数字可以修改。",
-  guide_1: "1. 每个词是一个矢量，这就是编码器的输入。",
-  guide_2: "2. 分数：每个词（行）与每个词（列）有多相合？取内积，再除以 √2，因为矢量有两个数字。",
+  guide_hint: "三个词，各是两个数字的向量。依步骤往下看；把光标移到数字上（或用 Tab 键移过去），就会看到它怎么算出来；蓝色的数字可以修改。",
+  guide_1: "1. 每个词是一个向量，这就是编码器的输入。",
+  guide_2: "2. 分数：每个词（行）与每个词（列）有多相合？取内积，再除以 √2，因为向量有两个数字。",
   guide_3: "3. softmax 把一行的分数变成总和为 1 的权重。",
-  guide_4: "4. 编码器的输出：每个词都是所有矢量依权重的平均。仍是一个词一个矢量，但每个矢量现在都知道其他词。",
+  guide_4: "4. 编码器的输出：每个词都是所有向量依权重的平均。仍是一个词一个向量，但每个向量现在都知道其他词。",
   guide_5: "5. 解码器从起始词元开始，这里是 [0, 0]。它对编码器各输出的分数都是 0……",
   guide_6: "6. ……所以权重全都相同，它读到的就是编码器输出的平均。",
-  guide_7: "7. 解码器由这个矢量选出答案的第一个词；选出的词成为下一步的输入，重复第 5、6 步，直到写出结束词元。",
+  guide_7: "7. 解码器由这个向量选出答案的第一个词；选出的词成为下一步的输入，重复第 5、6 步，直到写出结束词元。",
   words_of: "词", input_of: "输入 x", score_of: "分数", weight_of: "权重", output_of: "输出 z", begin: "起始", context_of: "上下文 c", sum: "总和",
-  why_input: "{0} 是给定的：这个词的矢量。可以修改。",
-  why_score: "({0}·{1} + {2}·{3}) / √2 = {4}", why_weight: "exp({0}) / ({1}) = {2}", why_output: "{0} = {1}", why_begin: "起始词元的矢量。可以修改。",
+  why_input: "{0} 是给定的：这个词的向量。可以修改。",
+  why_score: "({0}·{1} + {2}·{3}) / √2 = {4}", why_weight: "exp({0}) / ({1}) = {2}", why_output: "{0} = {1}", why_begin: "起始词元的向量。可以修改。",
   real_title: "在训练好的模型里也一样",
-  real_hint: "现在选一个模型，写一句话，看看学会了这一切的模型里同样的遮罩、权重与步骤。", real_go: "试用模型",
-  chat_hint: "写一则消息，模型会回答。", trace_fail: "无法追踪这个答案：{0}",
+  real_hint: "现在选一个模型，写一句话，看看学会了这一切的模型里同样的掩码、权重与步骤。", real_go: "试用模型",
+  chat_hint: "写一则消息，模型会回答。", trace_fail: "无法跟踪这个答案：{0}",
 };
+
+for (const [name, texts] of Object.entries(CLOSER)) Object.assign(TEXTS[name], texts);
 
 let current = "en";
 
