@@ -7,7 +7,7 @@ and every address that is asked are measured, and a picture is taken of each vie
 
     npm pack axe-core && tar xzf axe-core-*.tgz package/axe.min.js      # in a scratch folder
     python benchmarks/page.py --axe package/axe.min.js --out pictures RUN [RUN ...]
-        [--all] [--text WORDS] [--json FILE] [--address http://127.0.0.1:8000]
+        [--all] [--only NAME ...] [--text WORDS] [--json FILE] [--address http://127.0.0.1:8000]
 
 Each RUN is served and looked into with the text of its kind. Exit 1: a serious fault, a page that
 is too heavy or too slow, an error in the console, or an address elsewhere.
@@ -82,12 +82,14 @@ def serving(runs: list[str]) -> tuple[subprocess.Popen[bytes], str]:
     raise SystemExit("The server did not start; serve the runs by hand to see why.")
 
 
-def views(address: str, text: str | None) -> dict[str, tuple[str, str]]:
+def views(
+    address: str, text: str | None, only: list[str] | None = None
+) -> dict[str, tuple[str, str]]:
     """Return name -> (address, what to wait for) of every view."""
     with urllib.request.urlopen(f"{address}/v1/runs", timeout=60) as answer:
         runs = json.load(answer)["runs"]
     found = {"learn": ("#learn", ".matrix .number")}
-    for run in runs:
+    for run in (one for one in runs if not only or one["name"] in only):
         words = quote(text or TEXTS[run["architecture"]])
         given = f"?run={run['name']}&text={words}"
         found[f"look-{run['name']}"] = (f"#look{given}", "#found section .panels, #found .bars")
@@ -117,7 +119,7 @@ def walk(browser: Any, address: str, given: argparse.Namespace) -> dict[str, Any
     axe = Path(given.axe).read_text("utf-8")
     faults: list[dict[str, Any]] = []
     wrong: list[str] = []
-    count, every = 0, views(address, given.text)
+    count, every = 0, views(address, given.text, given.only)
     several = list(product(WIDTHS, THEMES, LANGUAGES)) if given.all else PAIRED
     for width, theme, language in several:
         context = browser.new_context(
@@ -146,6 +148,7 @@ def walk(browser: Any, address: str, given: argparse.Namespace) -> dict[str, Any
             faults += looked(page, axe, label)
             page.screenshot(path=Path(given.out) / f"{label}.png", full_page=True)
             count += 1
+            print(label, len(faults), len(wrong), file=sys.stderr, flush=True)
         context.close()
     return {"views": count, "faults": faults, "wrong": wrong}
 
@@ -204,6 +207,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="*")
     parser.add_argument("--axe", required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--only", nargs="+", help="names of runs to look into")
     parser.add_argument("--text")
     parser.add_argument("--all", action="store_true", help="every width, theme and language")
     parser.add_argument("--address", help="of a server that runs already")
