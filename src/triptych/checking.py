@@ -283,7 +283,13 @@ def _worded(words: Mapping[type, Message], kind: object) -> Message:
 
 
 def _plural(kind: object) -> str:
-    return reduce(_either, (_worded(PLURAL, bare(one)[0]) for one in alternatives(kind)))
+    return reduce(_either, (_many(bare(one)[0]) for one in alternatives(kind)))
+
+
+def _many(kind: object) -> str:
+    if typing.get_origin(kind) is list:
+        return message("lists of {things}", things=_plural(bare(typing.get_args(kind)[0])[0]))
+    return _worded(PLURAL, kind)
 
 
 def _bounds(marks: Iterable[object]) -> str:

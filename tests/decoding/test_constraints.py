@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,14 +19,15 @@ END, WITHOUT, FIRST, SIZE = 20, 24, 25, 40  # text below END, then tokens of tas
 def processed(ids: list[int], begin: int, logits: torch.Tensor) -> torch.Tensor:
     from transformers import WhisperTimeStampLogitsProcessor
 
-    config = SimpleNamespace(
+    config: Any = SimpleNamespace(
         no_timestamps_token_id=WITHOUT,
         eos_token_id=END,
         bos_token_id=END,
         max_initial_timestamp_index=4,
     )
     processor = WhisperTimeStampLogitsProcessor(config, begin_index=begin)
-    return processor(torch.tensor([ids]), logits.clone()[None])[0]
+    given: Any = torch.tensor([ids])
+    return processor(given, logits.clone()[None])[0]
 
 
 @pytest.mark.parametrize("seed", range(3))

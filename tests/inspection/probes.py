@@ -50,7 +50,7 @@ def transformer(dials: str, architecture: str = "both", **options: Any) -> Any:
 
 def rnn(attention: bool = True) -> Any:
     torch.manual_seed(3)
-    model = build(
+    model: Any = build(
         RecurrentConfig(
             embedding_width=8, width=8, attention_width=6, readout_width=5, vocabulary_size=50,
             attention=attention,

@@ -40,7 +40,9 @@ def patient(dials: str, architecture: str = "both") -> tuple[Any, Any, Any, list
 
 
 def results(*given: Any) -> dict[str, str]:
-    return {one.name: one.result for one in examine(*given, ["float32"])}
+    model, head, task, examples = given
+    found = examine(model, head, task, examples, ["float32"])
+    return {one.name: one.result for one in found}
 
 
 KINDS = ["2017", "gemma2", "mixtral", "relative", "olmo2", "softcap", "albert", "ssru-pre"]
@@ -70,8 +72,8 @@ def test_the_classifier_passes() -> None:
 
 
 def test_bfloat16_passes_within_its_rounding() -> None:
-    model, *rest = patient("llama", "decoder")
-    found = examine(model, *rest, ["float32", "bfloat16"])
+    model, head, task, examples = patient("llama", "decoder")
+    found = examine(model, head, task, examples, ["float32", "bfloat16"])
     assert {one.result for one in found} == {"passed"}
     rounded = [one.difference or 0.0 for one in found if one.precision == "bfloat16"]
     assert max(rounded) > 1e-4, "it is computed in bfloat16"

@@ -211,9 +211,9 @@ def test_contradictions(good: Path, tmp_path: Path) -> None:
     refused("has 3 heads in a width of 4", encoder__num_heads=np.asarray(np.int16(3)))
     refused("unknown activation 9", encoder__activation=np.asarray(np.int8(9)))
     refused("scales embeddings by 3", encoder__scale_embeddings=np.asarray(np.float32(3)))
-    held = dataclasses.replace(content, specification="WhisperSpec")
+    held = dataclasses.replace(content, specification="Wav2Vec2Spec")
     ctranslate2.write_content(tmp_path / "model.bin", held)
-    with pytest.raises(RunError, match="'WhisperSpec'; triptych reads encoder-decoders"):
+    with pytest.raises(RunError, match="'Wav2Vec2Spec'; triptych reads encoder-decoders"):
         import_folder(tmp_path, tmp_path / "run")
     ctranslate2.write_content(tmp_path / "model.bin", content)
     (tmp_path / "shared_vocabulary.json").write_text('["a"]')

@@ -15,7 +15,7 @@ from toys_of_both import BART, MARIAN, TOYS
 
 from triptych.convert import export_run, import_folder
 from triptych.data.tokenizers.sides import Tokenizers
-from triptych.decoding.settings import DecodingSettings
+from triptych.decoding.settings import SET_ONLY, DecodingSettings
 from triptych.errors import RunError
 from triptych.inference.loading import load
 from triptych.interchange import sentencepiece_file, sentencepiece_tokenizers
@@ -224,7 +224,7 @@ def test_what_no_file_says_stays_and_what_is_not_read_is_named(tmp_path: Path) -
     assert settings == {
         key: value
         for key, value in dataclasses.asdict(DecodingSettings()).items()
-        if key not in ("early_stopping", "suppress_tokens")
+        if key not in SET_ONLY
     }
     path = tmp_path / "there" / "generation_config.json"
     values = {**json.loads(path.read_text()), "num_beams": "4", "bad_words_ids": [[1, 2], [7]],

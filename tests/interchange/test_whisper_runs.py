@@ -193,7 +193,8 @@ def test_an_export_is_what_was_imported(folder: tuple[Path, Any], tmp_path: Path
         given, back = (json.loads((one / name).read_text()) for one in both)
         assert given == back, name
     again = WhisperForConditionalGeneration.from_pretrained(tmp_path / "back")
-    assert again.generation_config.lang_to_id
+    generation: Any = again.generation_config
+    assert generation.lang_to_id
     assert WhisperFeatureExtractor.from_pretrained(tmp_path / "back").nb_max_frames == 200
 
 
