@@ -203,7 +203,7 @@ def timed(address: str, text: str | None) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print, and exit 1 where something is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("runs", nargs="*")
     parser.add_argument("--axe", required=True)
     parser.add_argument("--out", required=True)
