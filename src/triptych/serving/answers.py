@@ -362,6 +362,8 @@ ANSWERS: dict[str, tuple[Any, str | None]] = {
     "/v1/tasks": (dict[str, list[str]], None),
     "/v1/tasks/{task}": (list[Any] | dict[str, Any], None),
     "/v1/trace": (dict[str, Any], None),
+    "/v1/trees": (dict[str, Any], None),
+    "/v1/interventions": (dict[str, Any], None),
     "/v1/runs": (RunCards, None),
     "/v1/runs/{name}/metrics": (RunMetrics, None),
     "/languages": (list[LanguageCard], None),
