@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import launched, needs_browser, numbers, opened
+from browsing import expect, launched, needs_browser, numbers, opened
 
 from triptych.inference.traces import search_tree
 
@@ -156,8 +156,33 @@ def test_an_address_opens_an_answer(page: Any, runs: SimpleNamespace) -> None:
     page.wait_for_selector(".steps-card")
     assert page.inner_text("#answer") == runs.translator.predict(["one two"])[0].text
     page.goto(f"{page.address}/#look?run=none&text=hello")
+    expect(page.locator("textarea")).to_have_value("hello")
     page.wait_for_selector(".surprise, .steps-card, .bars")
-    assert page.input_value("textarea") == "hello"
+
+
+def test_a_late_answer_is_not_shown(page: Any, runs: SimpleNamespace) -> None:
+    held = list[Any]()
+    page.route("**/v1/trace", lambda route: route.continue_() if held else held.append(route))
+    asked_first, asked_then = "one two", "hello there"
+    page.goto(f"{page.address}/#look?run=translator&text={asked_first.replace(' ', '%20')}")
+    expect(page.locator("textarea")).to_have_value("one two")
+    for _ in range(500):
+        page.wait_for_timeout(20)
+        if held:
+            break
+    page.fill("textarea", asked_then)
+    page.click("button[type=submit]")
+    page.wait_for_selector(".steps-card")
+    cells = page.locator("svg[data-kind=encoder] rect[data-seen]")
+    (first,), (then,) = (
+        runs.translator.trace(text, kinds=("encoder",), steps=1).masks["encoder"]
+        for text in (asked_first, asked_then)
+    )
+    assert cells.count() == then.rows.size != first.rows.size
+    with page.expect_response("**/v1/trace"):
+        held[0].continue_()
+    page.wait_for_timeout(100)
+    assert cells.count() == then.rows.size
 
 
 def test_numbers_are_saved(page: Any, runs: SimpleNamespace) -> None:

@@ -17,6 +17,7 @@ const longFor = (run) => LONG[run.targets.some((one) => one.startsWith("zh")) ? 
 const QUESTION = ["Where do the cats sleep?", "Two cats live in the old house. By day they sit at the window; at night they sleep under the table in the kitchen."];
 const content = document.getElementById("content"), said = document.getElementById("said");
 const state = { tab: "learn", runs: [], run: "", beside: "", text: "", passage: "", to: "", beams: 1, found: null, steps: null };
+let going = 0; // questions asked so far: only the latest is shown
 const aim = { token: 1, rival: null, other: "", pair: null }; // what the researcher asks about
 
 const stored = (name) => localStorage.getItem(name) ?? "";
@@ -66,7 +67,7 @@ function drawForm(parent, act) {
   const form = make(parent, "form", { class: "card wide" });
   const line = make(form, "div", { class: "fields" });
   const names = state.runs.map((one) => [one.name, one.name]), run = runOf(state.run);
-  select(line, "run", names, state.run, (value) => { Object.assign(state, { run: value, found: null, isCloser: false }); forget(); show(); });
+  select(line, "run", names, state.run, (value) => { Object.assign(state, { run: value, found: null, isCloser: false }); going += 1; forget(); show(); });
   const others = state.runs.filter((one) => one.name !== run.name && one.architecture === run.architecture);
   if (others.length && state.tab === "look") select(line, "beside", [["", say("nothing")], ...others.map((one) => [one.name, one.name])], state.beside, (value) => { state.beside = value; });
   if (run.targets.length > 1) {
@@ -109,18 +110,21 @@ function drawPassage(form) {
 async function go(prefix = [], label = "", step = 0) {
   if (!state.text.trim()) { tell(say("empty")); return; }
   const run = runOf(state.run), out = document.getElementById("answer");
+  const asked = ++going, isLatest = () => asked === going;
   tell(say("waiting"));
   try {
-    if (out && !prefix.length) await answered(run, (text) => { out.textContent = text; });
+    if (out && !prefix.length) await answered(run, (text) => { if (isLatest()) out.textContent = text; });
     const both = [run, ...(state.beside && !prefix.length ? [runOf(state.beside)] : [])];
     const found = [];
     for (const one of both) found.push({ run: one, trace: await traced(one, prefix) });
+    if (!isLatest()) return; // another question was asked meanwhile
     if (!prefix.length) state.steps = { step: 0, chosen: [], from: 0 };
     else state.steps = { step, from: Math.min(step, state.steps.chosen.length ? state.steps.from : step), chosen: [...state.steps.chosen, label] };
     state.found = found;
     tell("");
     showFound();
   } catch (error) {
+    if (!isLatest()) return;
     if (error instanceof Refused && error.status === 401) askKey();
     else tell(say("failed", error.message));
   }
@@ -285,7 +289,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPanels
 addEventListener("hashchange", () => {
   const before = state.tab;
   isAsked = readAddress();
-  if (isAsked) { state.found = null; begin(); } else if (state.tab !== before) show();
+  if (isAsked) { state.found = null; going += 1; content.replaceChildren(); begin(); } else if (state.tab !== before) show();
 });
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawPanels(); } });
