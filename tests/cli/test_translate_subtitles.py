@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from triptych.cli.subtitles import translate_subtitles
+from triptych.cli.subtitles import SubtitleFlags, _translate_stdin, translate_subtitles
 from triptych.data.example import Example
 from triptych.data.formats.subtitles import read_subtitles
+from triptych.errors import TriptychError
 from triptych.tasks.task import Prediction
 
 Command = Callable[..., SimpleNamespace]
+OPTIONS = dict.fromkeys(
+    ("to", "source_language", "truncate", "draft", "precision", "engine", "overrides")
+)
 TIMES = "00:00:{0:02},000 --> 00:00:{1:02},500"
 
 
@@ -226,3 +230,54 @@ def test_a_draft_of_other_tokens_is_refused(
     )
     done = triptych("translate", trained, "--draft", other, "--decoding.beams", "1", "one")
     assert done.code == 1 and "The tokenizer of" in done.err and "--draft ngram" in done.err
+
+
+def test_a_stream_is_translated_cue_by_cue(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seen = list[str]()
+
+    def lines() -> Iterator[bytes]:
+        yield from (b"\xef\xbb\xbf\n", b"7\r\n", b"00:00:01,000 --> 00:00:02,000\r\n")
+        yield from ("gr\u00fcn\r\n".encode(), b"and two\r\n", b"\r\n")
+        seen.append(capfd.readouterr().out)  # before the next cue has come
+        yield from (b"\n", b"8\n", b"00:00:03,000 --> 00:00:04,000\n", b"\n", b"late\n", b"\n")
+        seen.append(capfd.readouterr().out)
+        yield from (b"9\n", b"00:00:05,000 --> 00:00:06,000\n", b"last")
+
+    fake: Any = Fake(str.upper)
+    monkeypatch.setattr("triptych.cli.subtitles.load_run", lambda *_: fake)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=lines()))
+    code = _translate_stdin("run", SubtitleFlags(srt=Path("-"), format_="vtt"), OPTIONS)
+    assert code == 0
+    assert seen == [
+        "WEBVTT\n\n7\n00:00:01.000 --> 00:00:02.000\nGR\u00dcN\nAND TWO\n\n",
+        "8\n00:00:03.000 --> 00:00:04.000\nLATE\n\n",
+    ]
+    assert capfd.readouterr().out == "9\n00:00:05.000 --> 00:00:06.000\nLAST\n\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "out"),
+    [
+        (b"", "stdin holds no subtitle", ""),
+        (b"1\n00:00:01,000 --> 00:00:02,000\nhi\n\nlost\n", "stdin:5: 'lost' belongs", "HI"),
+        (b"1\n00:00:01,000 --> 00:99:02,000\nhi\n\n", "stdin:2: '00:00:01,000", ""),
+        (b"1\n00:00:01,000 --> 00:00:02,000\nhi\n\n2\n00:00:03,000 --> 00:00:04,000\n\xff\n",
+         "stdin:7", "HI"),
+    ],
+)  # fmt: skip
+def test_a_stream_that_breaks(
+    given: bytes,
+    words: str,
+    out: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    fake: Any = Fake(str.upper)
+    monkeypatch.setattr("triptych.cli.subtitles.load_run", lambda *_: fake)
+    lines = iter(given.splitlines(keepends=True))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=lines))
+    with pytest.raises(TriptychError, match=words):
+        _translate_stdin("run", SubtitleFlags(srt=Path("-")), OPTIONS)
+    assert out in capfd.readouterr().out, "what came before is translated"

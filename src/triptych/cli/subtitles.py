@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from ..messages import Message, message
 from .console import Counting, is_terminal, put_bytes, talk
 from .inputs import spoken
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..data.formats.subtitles import Subtitles
     from ..inference.predictor import Predictor
 
+STDIN = Path("-")
 MOST_LINES = 2  # A cue with more lines is named in a notice.
 
 
@@ -45,9 +46,9 @@ class SubtitleFlags:
         Path | None,
         Parameter(
             help=help_text(
-                "A file of subtitles (.srt, .vtt, .ass). Each cue is translated, or each line of "
-                "it with a speaker's dash; numbers and times are kept, and the number of lines if "
-                "it suffices. Written to stdout."
+                "A file of subtitles (.srt, .vtt, .ass), or - for stdin (.srt), cue by cue. Each "
+                "cue is translated, or each line of it with a speaker's dash; numbers and times "
+                "are kept, and the number of lines if it suffices. Written to stdout."
             )
         ),
     ] = None
@@ -158,12 +159,15 @@ def translate(
 def _translate_file(run: str, file: SubtitleFlags, options: dict[str, Any]) -> int:
     from ..data.formats.subtitles import read_subtitles
 
-    # Errors in the file are raised before a model is loaded.
     assert file.srt is not None, "a file of subtitles is given"
+    if file.srt == STDIN:
+        return _translate_stdin(run, file, options)
+    # Errors in the file are raised before a model is loaded.
     subtitles = read_subtitles(file.srt, file.encoding)
     _warn_of_rolling(file.srt, subtitles)
-    return translate_subtitles(
-        load_run(run, options["precision"], options["draft"], options["engine"]),
+    predictor = load_run(run, options["precision"], options["draft"], options["engine"])
+    code = translate_subtitles(
+        predictor,
         subtitles,
         options["to"],
         file.line_width,
@@ -172,6 +176,40 @@ def _translate_file(run: str, file: SubtitleFlags, options: dict[str, Any]) -> i
         options["source_language"],
         **decoding_changes(options["overrides"]),
     )
+    report_drafts(predictor)
+    return code
+
+
+def _translate_stdin(run: str, file: SubtitleFlags, options: dict[str, Any]) -> int:
+    """Translate the subtitles of stdin, each as soon as it is whole."""
+    from ..data.formats.lines import decode_text
+    from ..data.formats.subtitles import Subtitles, stream_cues
+
+    predictor = load_run(run, options["precision"], options["draft"], options["engine"])
+    lines = (
+        decode_text(raw, f"stdin:{number}", file.encoding).removeprefix("\ufeff")
+        for number, raw in enumerate(sys.stdin.buffer, 1)
+    )
+    code = count = 0
+    try:
+        for cue in stream_cues(lines, "stdin"):
+            code |= translate_subtitles(
+                predictor,
+                Subtitles([cue]),
+                options["to"],
+                file.line_width,
+                options["truncate"],
+                file.format_,
+                options["source_language"],
+                begins=not count,
+                **decoding_changes(options["overrides"]),
+            )
+            count += 1
+    finally:
+        report_drafts(predictor)
+    if not count:
+        raise DataError("stdin holds no subtitle. Give one with --srt FILE, or pipe one in.")
+    return code
 
 
 def _warn_of_rolling(path: Path, subtitles: Subtitles) -> None:
@@ -207,9 +245,12 @@ def translate_subtitles(
     truncate: int | None = None,
     kind: SubtitleKind | None = None,
     source_language: str | None = None,
+    begins: bool = True,
     **decoding: object,
 ) -> int:
     """Write the translation to stdout, and to stderr what could not be kept or translated.
+
+    begins: the head of a .vtt is written.
 
     Returns:
         The exit code: 1 where a cue could not be translated.
@@ -230,7 +271,8 @@ def translate_subtitles(
     places, fixed = [cue.place for cue in subtitles.cues], spoken(predictor, source_language)
     texts, problems, unseen = _answers(predictor, parts, places, to, truncate, decoding, fixed)
     result = translated(subtitles, parts, texts, line_width)
-    put_bytes(result.to_bytes(kind))
+    content = result.to_bytes(kind)
+    put_bytes(content if begins else content.removeprefix(b"WEBVTT\n\n"))
     names = [cue.number.strip() if cue.number else cue.place for cue in subtitles.cues]
     for problem in problems:
         talk(message("triptych: {problem} The cue is left untranslated.", problem=problem))
@@ -250,7 +292,6 @@ def translate_subtitles(
     ):
         if cues:
             talk(Message(words.template, cues=some(cues)))
-    report_drafts(predictor)
     return int(bool(problems))
 
 

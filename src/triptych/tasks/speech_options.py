@@ -19,9 +19,10 @@ class TranscriptionOptions:
     # weight of the CTC loss of the encoder; attention has the rest (Watanabe et al. 2017, section
     # 3.1: 0.2). 0: attention alone, which does not converge on little data
     ctc_weight: Probability = 0.3
-    # what the model reads: "log-mel", normalised over the clip, or "whisper" (Radford et al. 2022,
-    # section 2.2) of 80 or, for large-v3, of 128 mel bands
-    features: Literal["log-mel", "whisper", "whisper-128"] = "log-mel"
+    # what the model reads: log-mel energies normalised over the clip, of which "log-mel-80db" keeps
+    # only 80 decibels below the highest, or "whisper" (Radford et al. 2022, section 2.2) of 80 or,
+    # for large-v3, of 128 mel bands
+    features: Literal["log-mel", "log-mel-80db", "whisper", "whisper-128"] = "log-mel"
     # whisper: the language of the sound, where nothing else says it; none: the model finds it
     language: str | None = None
     # whisper: the answer holds times, and a long sound is read on from the last of them

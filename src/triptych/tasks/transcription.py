@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.features.clips import (
+    DECIBELS,
     FRAMES_A_SECOND,
     FrameCache,
     FrontEnd,
@@ -53,7 +54,7 @@ _LATIN_END = 0x2E80  # from here on scripts are written without spaces, as a rul
 def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(TranscriptionOptions, values)
-    is_whisper = options.features != "log-mel"
+    is_whisper = options.features not in DECIBELS
     frames_of_clip = FrameCache(seconds=options.window).frames
     return Task(
         spec=SPEC,
@@ -90,7 +91,7 @@ def encode(
     In use a long sound gives several windows. Silence gives nothing, nor does a clip to learn from
     that is longer than a window.
     """
-    if options.features != "log-mel":
+    if options.features not in DECIBELS:
         if purpose == "use":
             return whisper.encode(example, tokenizers, options)
         first, *more = whisper.starts(example, tokenizers, options)

@@ -110,3 +110,23 @@ def test_spec_augment_hides_bands_and_stretches() -> None:
     again = [spec_augment(features, np.random.default_rng(3)) for _ in range(2)]
     assert np.array_equal(again[0], again[1])
     assert spec_augment(features[:, :3], np.random.default_rng(0)).shape == (80, 3)
+
+
+def test_quiet_energies_are_cut_off() -> None:
+    samples = sound(1.0)
+    energies = mel_energies(samples)
+    least = energies.max() / 10**8  # 80 decibels below
+    assert energies.min() < least
+    logs = np.log(np.maximum(energies, least))
+    expected = (logs - logs.mean(1, keepdims=True)) / logs.std(1, keepdims=True)
+    np.testing.assert_allclose(log_mel(samples, decibels=80.0), expected, atol=1e-4)
+
+
+def test_bands_without_sound_are_no_noise() -> None:
+    samples = sound(1.0)
+    spectrum = np.fft.rfft(samples)
+    spectrum[len(spectrum) // 2 :] *= 1e-6  # as of a telephone: next to nothing above 4 kHz
+    filtered = np.fft.irfft(spectrum).astype(np.float32)
+    high = slice(66, 80)
+    assert log_mel(filtered)[high].std() > 0.9, "loud noise"
+    assert not np.abs(log_mel(filtered, decibels=80.0)[high]).max() > 0.01

@@ -18,7 +18,8 @@ from ..example import Example
 from .audio import RATE, AudioStream, Samples, audio_info, change_speed, is_silent
 from .log_mel import MELS, WHISPER_SECONDS, log_mel, whisper_log_mel
 
-FrontEnd = Literal["log-mel", "whisper", "whisper-128"]
+FrontEnd = Literal["log-mel", "log-mel-80db", "whisper", "whisper-128"]
+DECIBELS = {"log-mel": None, "log-mel-80db": 80.0}  # what our own front ends keep
 FRAMES_A_SECOND = 100
 CACHE_BYTES = 2 << 30  # of features that training keeps in memory
 QUIET_SECONDS, STEP_SECONDS = 0.2, 0.02  # what must be quiet at a cut, and how finely it is sought
@@ -31,8 +32,8 @@ def frames_of(
 
     Whisper's are filled up with silence to `seconds`.
     """
-    if front_end == "log-mel":
-        found = log_mel(samples)
+    if front_end in DECIBELS:
+        found = log_mel(samples, decibels=DECIBELS[front_end])
     else:
         longest = max(seconds, len(samples) / RATE)
         found = whisper_log_mel(samples, MELS if front_end == "whisper" else 128, longest)

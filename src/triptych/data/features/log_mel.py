@@ -6,8 +6,8 @@ spectrum and sum it by triangular filters that are equally wide on the mel scale
 Auditory Toolbox (linear below 1 kHz, logarithmic above) and have equal areas. A clip of n samples
 gives n // hop frames. They differ in what follows:
 
-- `log_mel`: the natural logarithm of the energy (at least 1e-10), each mel band shifted and scaled
-  to mean 0 and variance 1 over the clip.
+- `log_mel`: the natural logarithm of the energy (at least 1e-10, or a number of decibels below the
+  clip's highest), each mel band shifted and scaled to mean 0 and variance 1 over the clip.
 - `whisper_log_mel` (Radford et al. 2022, section 2.2): the decimal logarithm, cut off 8 below the
   clip's highest value, then (x + 4) / 4.
 
@@ -34,18 +34,24 @@ WHISPER_RANGE = 8.0  # powers of ten below the highest value
 PIECE_FRAMES = 3000  # whose spectra are in memory at a time
 
 
-def log_mel(samples: Samples, rate: int = RATE, mels: int = MELS) -> Features:
+def log_mel(
+    samples: Samples, rate: int = RATE, mels: int = MELS, decibels: float | None = None
+) -> Features:
     """Return log-mel energies, each band normalised over the clip: (mels, frames).
 
     Args:
         samples: A clip: (samples,).
         rate: Its samples a second.
         mels: The number of mel bands.
+        decibels: Energies that are more than this below the clip's highest are cut off there, so
+            that bands without sound (of a telephone, of a compressed file) are no noise that
+            normalisation makes loud. None: only at 1e-10.
     """
     energies = mel_energies(samples, rate, mels)
     if not energies.shape[1]:
         return energies
-    logs = np.log(np.maximum(energies, FLOOR))
+    least = FLOOR if decibels is None else max(FLOOR, energies.max() * 10 ** (-decibels / 10))
+    logs = np.log(np.maximum(energies, least))
     mean = logs.mean(axis=1, keepdims=True)
     deviation = np.maximum(logs.std(axis=1, keepdims=True), LEAST_DEVIATION)
     return ((logs - mean) / deviation).astype(np.float32)

@@ -8,6 +8,7 @@ texts of digits alone, empty lines anywhere, times without milliseconds or hours
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +35,17 @@ INVISIBLE = "\ufeff\u200e\u200f\u202a-\u202e\u2066-\u2069"
 NUMBER = re.compile(rf"[\s{INVISIBLE}]*-?\d+[\s{INVISIBLE}]*")
 NUMBER_LIKE = re.compile(r"[\W_]{0,5}\d+[A-Za-z]?[\W_]{0,5}")  # #3, 3., 12a
 LONGEST_TIMES, LONGEST_CUE = 300, 5_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Name the lines of a file, of which the first to be read has the number `first`."""
+
+    name: str | Path
+    first: int = 1
+
+    def __call__(self, place: int) -> str:
+        return f"{self.name}:{self.first + place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +128,47 @@ def read_subtitles(path: str | Path, encoding: str | None = None) -> Subtitles:
     if kind == "vtt":
         return _vtt(text.split("\n"), path, newline, mark)
     if path.name.lower().removesuffix(".gz").endswith((".ass", ".ssa")):
-        cues = _cues(ass_as_srt(text, str(path)).split("\n"), path)
+        cues = _cues(ass_as_srt(text, str(path)).split("\n"), _Places(path))
         cues = [
             replace(cue, place=f"{path}: dialogue {place}") for place, cue in enumerate(cues, 1)
         ]
         return Subtitles(cues, newline, mark)
-    return Subtitles(_cues(text.split("\n"), path), newline, mark)
+    return Subtitles(_cues(text.split("\n"), _Places(path)), newline, mark)
+
+
+def stream_cues(lines: Iterable[str], name: str) -> Iterator[Cue]:
+    """Yield the cues of a .srt that is still being written, each at the empty line after its text.
+
+    Args:
+        lines: Lines with or without their ends.
+        name: What errors and places call the stream.
+
+    Raises:
+        DataError: A line belongs to no cue, or a time is invalid. Cues before it were yielded.
+    """
+    held, first = list[str](), 1
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip("\r\n")
+        if held or not _is_blank(text):
+            first = first if held else number
+            held.append(text)
+        is_long = sum(map(len, held)) > LONGEST_CUE
+        if is_long or (_is_blank(text) and _has_text(held)):
+            yield from _cues(held, _Places(name, first))
+            held = []
+    if any(not _is_blank(line) for line in held):
+        yield from _cues(held, _Places(name, first))
+
+
+def _has_text(lines: list[str]) -> bool:
+    """Tell whether lines hold the times of a cue and something after them."""
+    times = next((place for place, line in enumerate(lines) if _means_times(line)), len(lines))
+    return any(not _is_blank(line) for line in lines[times + 1 :])
 
 
 def _vtt(lines: list[str], path: Path, newline: str, mark: bool) -> Subtitles:
     header, notes, left = without_notes(lines, str(path))
-    cues, found, rest = _cues(left, path), list[Cue](), sorted(notes)
+    cues, found, rest = _cues(left, _Places(path)), list[Cue](), sorted(notes)
     for cue in cues:
         place = int(cue.place.rsplit(":", 1)[1]) - 1
         before = [one for one in rest if one < place]
@@ -141,19 +183,19 @@ def _vtt(lines: list[str], path: Path, newline: str, mark: bool) -> Subtitles:
     return Subtitles(found, newline, mark, "vtt", header)
 
 
-def _cues(lines: list[str], path: Path) -> list[Cue]:
-    heads = _heads(lines, path)
+def _cues(lines: list[str], places: _Places) -> list[Cue]:
+    heads = _heads(lines, places)
     first = heads[0][0] if heads else len(lines)
     for place in range(first):
         if not _is_blank(lines[place]):
             line = lines[place].strip()[:60]
             raise DataError(
-                f"{path}:{place + 1}: '{line}' belongs to no cue. A cue begins with a number and "
+                f"{places(place)}: '{line}' belongs to no cue. A cue begins with a number and "
                 "a line of times."
             )
     if not heads:
         raise DataError(
-            f"{path} holds no subtitle. A cue is a number, a line like 00:00:01,000 --> "
+            f"{places.name} holds no subtitle. A cue is a number, a line like 00:00:01,000 --> "
             "00:00:03,500, and its text."
         )
     cues = []
@@ -167,7 +209,7 @@ def _cues(lines: list[str], path: Path) -> list[Cue]:
             text.pop(0)
         if sum(map(len, text)) > LONGEST_CUE:
             raise DataError(
-                f"{path}:{start + 1}: the cue has {sum(map(len, text)):,} characters; at most "
+                f"{places(start)}: the cue has {sum(map(len, text)):,} characters; at most "
                 f"{LONGEST_CUE:,} are allowed."
             )
         cues.append(
@@ -175,13 +217,13 @@ def _cues(lines: list[str], path: Path) -> list[Cue]:
                 lines[start] if start < times else None,
                 lines[times],
                 tuple(text),
-                f"{path}:{start + 1}",
+                places(start),
             )
         )
     return cues
 
 
-def _heads(lines: list[str], path: Path) -> list[tuple[int, int]]:
+def _heads(lines: list[str], places: _Places) -> list[tuple[int, int]]:
     """Return the line each cue begins at and the line of its times.
 
     A cue may begin without an empty line before it, and empty lines may separate its number and
@@ -191,18 +233,18 @@ def _heads(lines: list[str], path: Path) -> list[tuple[int, int]]:
     shapes: set[str] = set()
     for place, line in enumerate(lines):
         if _means_times(line):
-            _check_times(line, f"{path}:{place + 1}")
+            _check_times(line, places(place))
             start = _start(lines, place, heads[-1][1] if heads else -1, shapes)
             shapes |= {_shape(lines[start])} if start < place else set()
             heads.append((start, place))
     for place, line in enumerate(lines):
         if NUMBER.fullmatch(line) and (place == 0 or _is_blank(lines[place - 1])):
-            _refuse_lost_times(lines, place, heads, path)
+            _refuse_lost_times(lines, place, heads, places)
     return heads
 
 
 def _refuse_lost_times(
-    lines: list[str], place: int, heads: list[tuple[int, int]], path: Path
+    lines: list[str], place: int, heads: list[tuple[int, int]], places: _Places
 ) -> None:
     """Raise DataError for a number whose times are missing.
 
@@ -225,9 +267,9 @@ def _refuse_lost_times(
         return
     text = lines[following].strip()[:60] if following < len(lines) else ""
     raise DataError(
-        f"{path}:{following + 1}: '{text}' is not a time, which must follow number "
-        f"{lines[place].strip()[:40]} of line {place + 1}; times are written 00:00:01,000 --> "
-        "00:00:03,500."
+        f"{places(following)}: '{text}' is not a time, which must follow number "
+        f"{lines[place].strip()[:40]} of line {places.first + place}; times are written "
+        "00:00:01,000 --> 00:00:03,500."
     )
 
 
