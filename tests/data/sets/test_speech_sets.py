@@ -80,3 +80,21 @@ def test_a_damaged_archive_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(DataError, match=r"waves_yesno.tar is not the expected file"):
         speech.yes_no(entry, "test", DataTable())
     assert not list((tmp_path / "cache").rglob("*.wav"))
+
+
+def test_words_in_either_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opencc")
+    entry, words = speech.ENTRIES["mandarin-words"], ["机器", "学习", "一_就_"]
+    lines = [f"cmn-{word}.mp3\t{word}\t1.0\t{'not-plain' * ('_' in word)}" for word in words]
+    names = {f"cmn-{word}.mp3": Path(f"{word}.mp3") for word in words}
+    monkeypatch.setattr(speech, "file_lines", lambda *_: ["file\ttext\tseconds\tflag", *lines])
+    monkeypatch.setattr(speech, "clips_of", lambda *_: names)
+
+    def load(script: str | None) -> list[tuple[str | None, object]]:
+        found = speech.mandarin_words(entry, "train", DataTable(script=script))
+        return [(one.target, one.audio) for one in found]
+
+    assert load(None) == [("机器", "机器.mp3"), ("学习", "学习.mp3")]
+    assert load("zh-Hant") == [("機器", "机器.mp3"), ("學習", "学习.mp3")]
+    with pytest.raises(UsageError, match="tagged"):
+        load("tagged")

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from ...errors import DataError, UsageError
+from ...errors import DataError, UsageError, unknown
 from ...messages import message
 from ..example import Example, Notify
+from ..segmentation.chinese import HANS, HANT, to_script
 from ..split import split_of
 from .entry import Entry, File, SplitName
 from .files import cache_folder, fetch, file_lines, locate
@@ -115,13 +116,22 @@ def yes_no(
 def mandarin_words(
     entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """Load words, split by `word_parts`; patterns like 一_就_ are left out."""
+    """Load words, split by `word_parts`; patterns like 一_就_ are left out.
+
+    data.script: zh-Hant writes them in traditional characters, by OpenCC.
+    """
+    if data.script not in (None, HANS, HANT):
+        raise unknown("script", data.script, (HANS, HANT))
     clips = clips_of(entry, "hsk.tar", report)
     rows = [line.split("\t") for line in file_lines(entry, "words.tsv", report)[1:]]
     plain = {text: file for file, text, _, flag in rows if not flag}
     parts = word_parts(list(plain))
     return [
-        Example(audio=str(clips[file]), target=text, place=file)
+        Example(
+            audio=str(clips[file]),
+            target=to_script(text, HANT) if data.script == HANT else text,
+            place=file,
+        )
         for text, file in plain.items()
         if parts[text] == split
     ]
@@ -207,8 +217,9 @@ ENTRIES: dict[str, Entry] = {
         ),
         (
             _TAR_NOTE,
-            "words are split by their hash; test and validation hold only words whose characters "
-            "all stand in training words",
+            "script: zh-Hans, as they are, or zh-Hant, converted by OpenCC; words are split by "
+            "their hash; test and validation hold only words whose characters all stand in "
+            "training words",
         ),
         _FIELDS,
         mandarin_words,
