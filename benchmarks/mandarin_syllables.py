@@ -1,6 +1,6 @@
 """Write manifests of the set mandarin-words with toned syllables in place of characters.
 
-    python benchmarks/mandarin_syllables.py FOLDER
+    python benchmarks/mandarin_syllables.py FOLDER [--floor]
 
 FOLDER/train.tsv, validation.tsv and test.tsv have the columns audio, text (toned syllables, "xue2
 xi2") and hanzi. The parts are those of the set: its test words hold only characters of training
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from triptych.data.sets import catalog
@@ -28,12 +29,40 @@ def syllables(word: str) -> str:
     return " ".join(lazy_pinyin(word, style=style, neutral_tone_with_five=True, v_to_u=False))
 
 
+def homophone_floor(known: list[str], words: list[str]) -> float:
+    """Return the CER in % of a listener who hears every toned syllable of `words`, and writes it as
+    the words `known` do most often: a word that is among them as it is, else each character.
+    """
+    of_words, of_syllables = defaultdict(Counter[str]), defaultdict(Counter[str])
+    for word in known:
+        read = syllables(word)
+        of_words[read][word] += 1
+        for character, syllable in zip(word, read.split(), strict=True):
+            of_syllables[syllable][character] += 1
+    wrong = total = 0
+    for word in words:
+        read = syllables(word)
+        written = (
+            of_words[read].most_common(1)[0][0]
+            if read in of_words
+            else "".join(
+                of_syllables[one].most_common(1)[0][0] if one in of_syllables else "?"
+                for one in read.split()
+            )
+        )
+        wrong += sum(one != other for one, other in zip(written, word, strict=True))
+        total += len(word)
+    return 100 * wrong / total
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--floor", action="store_true", help="print what homophones cost")
+    arguments = parser.parse_args()
+    folder, words = arguments.folder, dict[str, list[str]]()
     folder.mkdir(parents=True, exist_ok=True)
     entry = catalog.entry("mandarin-words")
     for split in SPLITS:
@@ -41,10 +70,16 @@ def main() -> None:
         examples = entry.loader(
             entry, split, DataTable(), lambda text: print(text, file=sys.stderr)
         )
+        words[split] = [one.target or "" for one in examples]
         lines = [f"{one.audio}\t{syllables(one.target or '')}\t{one.target}" for one in examples]
         path = folder / f"{split}.tsv"
         path.write_text("\n".join(["audio\ttext\thanzi", *lines, ""]), encoding="utf-8")
         print(f"{path}: {len(lines):,} words")
+    if arguments.floor:
+        for split in ("validation", "test"):
+            print(
+                f"{split}: CER {homophone_floor(words['train'], words[split]):.2f} % by homophones"
+            )
 
 
 if __name__ == "__main__":

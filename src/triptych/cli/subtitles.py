@@ -45,6 +45,7 @@ class SubtitleFlags:
     srt: Annotated[
         Path | None,
         Parameter(
+            allow_leading_hyphen=True,  # - is stdin
             help=help_text(
                 "A file of subtitles (.srt, .vtt, .ass), or - for stdin (.srt), cue by cue. Each "
                 "cue is translated, or each line of it with a speaker's dash; numbers and times "
