@@ -20,10 +20,11 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 KINDS = ("module", "lazy", "string")
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 PLACE = re.compile(r"(\.*[A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 
 
@@ -49,7 +50,9 @@ class ImportGraph:
         self.root = root.resolve()
         self.package = self.root.name
         self.files = {self._name(path): path for path in sorted(self.root.rglob("*.py"))}
-        self.trees = {name: ast.parse(path.read_bytes()) for name, path in self.files.items()}
+        self.trees = {
+            name: parsed(path.read_text(encoding="utf-8")) for name, path in self.files.items()
+        }
         self.edges = sorted({edge for name in self.files for edge in self._edges_of(name)})
 
     def pairs(self, kinds: Iterable[str] = KINDS) -> set[tuple[str, str]]:
@@ -133,20 +136,32 @@ class ImportGraph:
                 yield found, node.lineno
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    """Parse a file's text once for all who read it; nobody may change the tree."""
+    return ast.parse(text)
+
+
+@cache
+def walked(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Return all nodes of a file's tree, which is walked once for all who read it."""
+    return tuple(ast.walk(tree))
+
+
 def texts(tree: ast.AST) -> list[tuple[ast.Constant, str]]:
     """Return the string constants of a tree with their texts.
 
     Docstrings and the literal parts of f-strings are left out.
     """
     left_out: set[ast.AST] = set()
-    for node in ast.walk(tree):
+    for node in walked(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             left_out.add(node.value)
         elif isinstance(node, ast.JoinedStr):
             left_out |= set(node.values)
     return [
         (node, node.value)
-        for node in ast.walk(tree)
+        for node in walked(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in left_out
     ]
 
@@ -169,6 +184,8 @@ def _imports(
     if isinstance(node, ast.Import | ast.ImportFrom):
         yield node, kind
         return
+    if isinstance(node, ast.expr):  # holds no statement
+        return
     inner = "lazy" if isinstance(node, FUNCTIONS) else kind
     children: Iterable[ast.AST] = ast.iter_child_nodes(node)
     if isinstance(node, ast.If) and is_for_type_checking(node):
@@ -181,7 +198,7 @@ def import_calls(tree: ast.AST) -> list[ast.Call]:
     """Return the calls of `import_module` and `__import__`."""
     return [
         node
-        for node in ast.walk(tree)
+        for node in walked(tree)
         if isinstance(node, ast.Call) and last_name(node.func) in ("import_module", "__import__")
     ]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from import_graph import KINDS, ImportGraph, import_calls, last_name
+from import_graph import KINDS, ImportGraph, import_calls, last_name, parsed, walked
 
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_FORWARD, LONGEST_LINE = 400, 60, 40, 100
 CORE = (
@@ -59,11 +59,11 @@ class Source:
     @cached_property
     def tree(self) -> ast.Module:
         """Return the parsed text."""
-        return ast.parse(self.text)
+        return parsed(self.text)
 
     def functions(self) -> Iterator[tuple[Function, int]]:
         """Yield every function and method with its number of lines, decorators left out."""
-        for node in ast.walk(self.tree):
+        for node in walked(self.tree):
             if isinstance(node, Function):
                 yield node, (node.end_lineno or node.lineno) - node.lineno + 1
 
@@ -190,7 +190,7 @@ def hand_checks(sources: list[Source]) -> Counts:
     lines, number, tests = Counter[str](), Counter[str](), Counter[str]()
     places: list[str] = []
     for one in sources:
-        tests[one.room] += sum(map(is_bool_test, ast.walk(one.tree)))
+        tests[one.room] += sum(map(is_bool_test, walked(one.tree)))
         for node, length in one.functions():
             if is_hand_check(node):
                 lines[one.room] += length
@@ -222,16 +222,16 @@ def loose_types(sources: list[Source]) -> Counts:
     inside, outside, asked = Counter[str](), Counter[str](), Counter[str]()
     for one in sources:
         counted: set[ast.AST] = set()
-        for node in ast.walk(one.tree):
+        for node in walked(one.tree):
             given = [getattr(node, name, None) for name in ("annotation", "returns")]
             for annotation in (x for x in given if isinstance(x, ast.expr)):
                 parts = [x for inner in ast.walk(annotation) for x in _with_quoted(inner)]
                 found = {x for x in parts if last_name(x) == "Any"}
                 inside[one.name] += len(found)
                 counted |= found
-        every = [node for node in ast.walk(one.tree) if last_name(node) == "Any"]
+        every = [node for node in walked(one.tree) if last_name(node) == "Any"]
         outside[one.name] += len([node for node in every if node not in counted])
-        asked[one.name] += sum(map(_asks_config, ast.walk(one.tree)))
+        asked[one.name] += sum(map(_asks_config, walked(one.tree)))
     rows: dict[str, float | int | str | None] = {
         "Any in annotations": inside.total(),
         "Any elsewhere (aliases, casts)": outside.total(),
@@ -271,7 +271,7 @@ def repetition(sources: list[Source], window: int = WINDOW) -> Counts:
     for one in sources:
         imported = {
             line
-            for node in ast.walk(one.tree)
+            for node in walked(one.tree)
             if isinstance(node, ast.Import | ast.ImportFrom)
             for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
         }

@@ -6,7 +6,7 @@ import ast
 from collections import Counter
 from collections.abc import Sequence
 
-from import_graph import last_name, texts
+from import_graph import last_name, texts, walked
 from structure_counts import Counts, Source
 
 
@@ -28,7 +28,7 @@ def task_names(sources: list[Source]) -> set[str]:
             tables = {"MODULES", "TASKS", "SPECS"} & {last_name(target) for target in targets}
             if tables and isinstance(node.value, ast.Dict):
                 names |= _texts(node.value.keys)
-        for node in ast.walk(one.tree):
+        for node in walked(one.tree):
             if isinstance(node, ast.Call) and last_name(node.func) == "TaskSpec":
                 given = [*node.args[:1], *(w.value for w in node.keywords if w.arg == "name")]
                 names |= _texts(given)
@@ -122,11 +122,14 @@ def task_literals(sources: list[Source]) -> Counts:
     for one in sources:
         if one.room == "tasks":
             continue
+        named = [(x, text) for x, text in texts(one.tree) if text in names]
+        if not named:  # nor can there be a comparison
+            continue
         visitor = _Comparisons(names)
         visitor.visit(one.tree)
         rooms[one.room] += len(visitor.found)
         places += [f"{one.name}:{x.lineno} {x.value}" for x in visitor.found]
-        equal += [f"{one.name}:{x.lineno} {text}" for x, text in texts(one.tree) if text in names]
+        equal += [f"{one.name}:{x.lineno} {text}" for x, text in named]
     files = {place.split(":")[0] for place in places}
     rows: dict[str, float | int | str | None] = {
         "task names compared outside tasks/": len(places),
