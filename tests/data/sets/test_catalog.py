@@ -39,7 +39,9 @@ def keys_of(part: list[Example], side: str) -> set[str]:
 
 
 @needs_data
-@pytest.mark.parametrize("name", ["tatoeba-en-zh", "tatoeba-en-de"])
+@pytest.mark.parametrize(
+    "name", ["tatoeba-en-zh", pytest.param("tatoeba-en-de", marks=pytest.mark.slow)]
+)
 def test_tatoeba_splits_share_no_sentence(name: str) -> None:
     if name.endswith("zh"):
         pytest.importorskip("opencc")
@@ -58,10 +60,11 @@ def test_tatoeba_splits_share_no_sentence(name: str) -> None:
 
 
 @needs_data
-def test_tatoeba_mixes_no_scripts() -> None:
+@pytest.mark.parametrize("splits", [("test",), pytest.param(SPLITS, marks=pytest.mark.slow)])
+def test_tatoeba_mixes_no_scripts(splits: tuple[str, ...]) -> None:
     pytest.importorskip("opencc")
     simplified, traditional, tagged = (
-        [one for split in SPLITS for one in catalog.load("tatoeba-en-zh", split, script=script)]
+        [one for split in splits for one in catalog.load("tatoeba-en-zh", split, script=script)]
         for script in (None, HANT, "tagged")
     )
     assert {one.target_language for one in simplified} == {HANS} and {
