@@ -77,20 +77,17 @@ def wrong_values(annotation: Any) -> Iterator[Any]:
     yield from out_of_bounds(annotation)
 
 
-CASES = [(*one, value) for one in FIELDS for value in wrong_values(fields_of(one[0])[one[1]])]
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "value"),
-    CASES,
-    ids=[f"{kind.__name__}-{name}-{shown(value)}" for kind, name, value in CASES],
-)
-def test_what_a_key_does_not_allow_is_refused(kind: type, name: str, value: Any) -> None:
-    with pytest.raises(UsageError) as refused:
-        check(kind, {name: value}, KINDS[kind])
-    said = str(refused.value)
-    assert said.startswith(f"{KINDS[kind]}.{name} is {shown(value)}; it must be ")
-    assert "<class" not in said and "typing" not in said and "Annotated" not in said
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=[f"{k.__name__}-{n}" for k, n in FIELDS])
+def test_what_a_key_does_not_allow_is_refused(kind: type, name: str) -> None:
+    values = list(wrong_values(fields_of(kind)[name]))
+    assert len(values) > 5
+    for value in values:
+        with pytest.raises(UsageError) as refused:
+            check(kind, {name: value}, KINDS[kind])
+            pytest.fail(f"{name} takes {shown(value)}")
+        said = str(refused.value)
+        assert said.startswith(f"{KINDS[kind]}.{name} is {shown(value)}; it must be ")
+        assert "<class" not in said and "typing" not in said and "Annotated" not in said
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS, ids=[f"{k.__name__}-{n}" for k, n in FIELDS])

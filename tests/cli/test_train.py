@@ -170,7 +170,7 @@ def test_bpe_dropout_draws_the_same_after_a_stop(
 ) -> None:
     from triptych.runs.storage import read_tensors
 
-    dials = ("--batches.bpe_dropout", "0.2", "--training.checkpoint_every_steps", "2")
+    dials = (*TINY, "--batches.bpe_dropout", "0.2", "--training.checkpoint_every_steps", "2")
     for name, steps in (("whole", ("6",)), ("parts", ("3", "6"))):
         for number, count in enumerate(steps):
             again = ["--resume"] if number else []
@@ -187,7 +187,7 @@ def test_bpe_dropout_draws_the_same_after_a_stop(
             assert done.code == 0, done.err
     assert (
         triptych(
-            "train", files / "my.toml", "--out", tmp_path / "plain", "--training.steps", "6"
+            "train", files / "my.toml", "--out", tmp_path / "plain", *TINY, "--training.steps", "6"
         ).code
         == 0
     )
@@ -264,7 +264,8 @@ def test_a_line_too_long_is_left_out_and_named(
     assert "a.en:145" in done.err and "data.longest = 100" in done.err
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+# The other signal to a process of its own is in test_seeds.py.
+@pytest.mark.parametrize("name", [pytest.param("SIGINT", marks=pytest.mark.slow), "SIGTERM"])
 def test_interrupted_saves_and_says_how_to_go_on(name: str, files: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,

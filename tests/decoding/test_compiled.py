@@ -317,8 +317,9 @@ def test_who_cannot_compile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_program_is_built_once_and_kept(
     beams: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # without trying out products, which takes most of the time
-    monkeypatch.setattr(compiled_program, "OPTIONS", {"freezing": True})
+    # without trying out products, and with what calls the kernels left as it is: most of the time
+    options = {"freezing": True, "aot_inductor.compile_wrapper_opt_level": "O0"}
+    monkeypatch.setattr(compiled_program, "OPTIONS", options)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, plain = model_of("transformer-tiny", layers=1), DecodingSettings(beams=beams)
     prepack(model, torch.float32)

@@ -53,6 +53,17 @@ def encoded(
     return build(options).encode(Example(text=text), tokenizers, {"mask": True}, "train", generator)
 
 
+def drawn_anew(tokenizers: Tokenizers, seeds: int, **options: Any) -> list[Any]:
+    """Windows of TEXT for each seed; the text is encoded once, as in training."""
+    task, pieces = build(options), encoded(tokenizers, **options)
+    assert task.remask is not None
+    return [
+        one
+        for seed in range(seeds)
+        for one in task.remask(pieces, tokenizers, np.random.default_rng(seed))
+    ]
+
+
 def originals(one: Any) -> np.ndarray:
     ids = one.inputs["source"].copy()
     ids[one.inputs["masked"] == 1] = one.targets["tokens"]
@@ -64,18 +75,14 @@ def originals(one: Any) -> np.ndarray:
 def test_the_rate_is_kept_on_average(
     tokenizers: Tokenizers, rate: float, whole_words: bool
 ) -> None:
-    windows = [
-        one
-        for seed in range(40)
-        for one in encoded(tokenizers, seed=seed, rate=rate, whole_words=whole_words)
-    ]
+    windows = drawn_anew(tokenizers, 40, rate=rate, whole_words=whole_words)
     share = sum(one.weight for one in windows) / sum(one.length - 2 for one in windows)
     assert abs(share - rate) < 0.006
     assert min(one.weight for one in windows) >= 1
 
 
 def test_eighty_ten_ten(tokenizers: Tokenizers) -> None:
-    windows = [one for seed in range(60) for one in encoded(tokenizers, seed=seed)]
+    windows = drawn_anew(tokenizers, 60)
     shown = np.concatenate([one.inputs["source"][one.inputs["masked"] == 1] for one in windows])
     wanted = np.concatenate([one.targets["tokens"] for one in windows])
     mask = tokenizers.source.mask_id

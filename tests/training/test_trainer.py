@@ -121,14 +121,15 @@ def test_learns_and_reports(tmp_path: Path) -> None:
     assert not list((tmp_path / "run").glob(".*"))
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_resumed_is_uninterrupted(tmp_path: Path, optimizer: str) -> None:
-    finish(make_job(tmp_path / "whole", optimizer=optimizer))
-    for stop in (3, 7, 22):  # before a checkpoint, after one, after a validation
+@pytest.mark.parametrize(("optimizer", "stops"), [("adamw", (3, 7, 22)), ("muon", (22,))])
+def test_resumed_is_uninterrupted(tmp_path: Path, optimizer: str, stops: tuple[int, ...]) -> None:
+    settings: dict[str, Any] = {"optimizer": optimizer, "steps": 26}
+    finish(make_job(tmp_path / "whole", **settings))
+    for stop in stops:  # before a checkpoint, after one, after a validation
         path = tmp_path / f"stopped-{stop}"
         with pytest.raises(RuntimeError, match="killed"):
-            finish(failing_after(make_job(path, optimizer=optimizer), stop))
-        told = finish(make_job(path, resume=True, optimizer=optimizer))
+            finish(failing_after(make_job(path, **settings), stop))
+        told = finish(make_job(path, resume=True, **settings))
         first = next(progress.step for progress in told if progress.event == "step")
         assert first == {3: 1, 7: 7, 22: 21}[stop]
         assert_same_run(tmp_path / "whole", path)

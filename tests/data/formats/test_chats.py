@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -196,7 +197,8 @@ def test_signs_are_set_as_people_type_them() -> None:
 
 
 @needs_data
-def test_dailydialog_keeps_its_parts_and_leaks_nothing() -> None:
+def test_dailydialog_keeps_its_parts_and_leaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sets_chat, "_dialogue", cache(sets_chat._dialogue))  # four loads, read once
     notices: list[str] = []
     parts = {
         part: catalog.load_other("dailydialog", part, DataTable(), ("messages",), notices.append)
@@ -239,7 +241,8 @@ def test_instruct_1100_has_its_authors_split() -> None:
 
 
 @needs_data
-def test_alpaca_is_split_by_what_is_asked() -> None:
+def test_alpaca_is_split_by_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sets_chat, "_instructions", cache(sets_chat._instructions))  # read once
     parts = by_input(sets_chat._instructions(catalog.entry("alpaca"), sets_chat._ALPACA, None))
     assert sum(map(len, parts.values())) == 52_002 - 28
     assert all(0.02 < len(parts[name]) / 52_002 < 0.03 for name in ("validation", "test"))
