@@ -124,6 +124,7 @@ def test_learns_and_reports(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("optimizer", "stops"), [("adamw", (3, 7, 22)), ("muon", (22,))])
 def test_resumed_is_uninterrupted(tmp_path: Path, optimizer: str, stops: tuple[int, ...]) -> None:
     settings: dict[str, Any] = {"optimizer": optimizer, "steps": 26}
+    settings["validation"] = {"every_steps": 4}
     finish(make_job(tmp_path / "whole", **settings))
     for stop in stops:  # before a checkpoint, after one, after a validation
         path = tmp_path / f"stopped-{stop}"
