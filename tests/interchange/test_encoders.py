@@ -92,7 +92,13 @@ def test_a_longformer_lets_those_tokens_see_all_that_its_task_needs(tmp_path: Pa
         assert config.encoder.attention_globals == wanted
 
 
-@pytest.mark.parametrize("name", [one for one in TOYS if one.endswith("ForSequenceClassification")])
+@pytest.mark.parametrize(
+    "name",
+    cases(
+        (one for one in TOYS if one.endswith("ForSequenceClassification")),
+        {f"{family}ForSequenceClassification" for family in SAME},
+    ),
+)
 def test_pairs_of_texts(tmp_path: Path, name: str) -> None:
     there = write(TOYS[name], tmp_path / "there")
     import_folder(tmp_path / "there", tmp_path / "run")
