@@ -14,7 +14,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE")
-IN_TURN = "from triptych.cli.main import run"
 TINY = (
     "--training.steps 5 --training.warmup_steps 1 --model.width 32 --tokenizer.vocabulary_size 600 "
     "--validation.every_steps 5 --validation.examples 4"
@@ -96,13 +95,10 @@ def test_the_wheel_works_without_the_source_tree(installed: Path, tmp_path: Path
         lines = "".join(f"{pattern.format(number)}\n" for number in range(100))
         (tmp_path / f"my.{language}").write_text(lines, encoding="utf-8")
     files = ("--source", "my.en", "--target", "my.de", "--out", "my.toml")
-    page = ("--to", "zh-Hant", "--html", "page.html")
-    commands = [
-        ["init", "translation", *files],
-        ["train", "phrasebook", "--out", "run", *TINY.split()],
-        ["inspect", "run", "I like cats.", *page],
-    ]
-    # In one process, which imports torch once.
-    run("-c", f"{IN_TURN}\nfor words in {commands!r}: assert run(words) == 0, words")
+    run("-m", "triptych", "init", "translation", *files)
     assert "my.en" in (tmp_path / "my.toml").read_text(encoding="utf-8")
+
+    run("-m", "triptych", "train", "phrasebook", "--out", "run", *TINY.split())
+    page = ("--to", "zh-Hant", "--html", "page.html")
+    run("-m", "triptych", "inspect", "run", "I like cats.", *page)
     assert "<html" in (tmp_path / "page.html").read_text(encoding="utf-8")
