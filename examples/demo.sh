@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # make demo: train the embedded phrasebook once, evaluate both scripts, translate two sentences, leave an attention picture, name the page.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-RUN=runs/phrasebook
+set -euo pipefail && cd "$(dirname "$0")/.."
+RUN=runs/phrasebook LOOK="Look inside while it works: make page, and open"
 PAGE="http://127.0.0.1:8000/#look?run=phrasebook&to=zh-Hant&text=I%20am%20a%20student."
+case "${TRIPTYCH_LANG:-${LC_ALL:-${LC_MESSAGES:-${LANG:-}}}}" in zh*TW* | zh*HK* | zh*Hant*) LOOK="想看模型內部怎麼運作：先執行 make page，再用瀏覽器打開（右上角可選繁體中文）" ;; esac
 clock() { echo "$(($1 / 60)) min $(($1 % 60)) s"; }
 train_anew() {
     rm -rf "$RUN"
@@ -55,6 +55,6 @@ What to type next, in this folder (after: source .venv/bin/activate):
 With your own files, one sentence a line, the same number of lines in both:
   triptych init translation --source my.en --target my.de --out my.toml
   triptych train my.toml --out runs/mine
-Look inside while it works: make page, and open
+$LOOK
   $PAGE
 END

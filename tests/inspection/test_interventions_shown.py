@@ -17,8 +17,9 @@ import toy_writer
 
 from triptych import Interventions
 from triptych.cli.inspect import view_of
-from triptych.cli.inspect_inside import Inside, shown_inside, tables
+from triptych.cli.inspect_inside import Inside, shown_inside
 from triptych.cli.inspect_shown import Options
+from triptych.cli.inspect_tables import tables
 from triptych.errors import UsageError
 from triptych.inference.aiming import aimed
 from triptych.inference.predictor import Predictor

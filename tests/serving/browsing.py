@@ -23,10 +23,10 @@ QUIET = [
 
 
 @contextmanager
-def launched() -> Iterator[Any]:
-    """Start the browser."""
+def launched(*flags: str) -> Iterator[Any]:
+    """Start the browser, with further flags."""
     with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=BROWSER, args=QUIET)
+        found = started.chromium.launch(executable_path=BROWSER, args=[*QUIET, *flags])
         yield found
         found.close()
 

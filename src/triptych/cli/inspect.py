@@ -12,6 +12,7 @@ from ..errors import UsageError
 from ..messages import Message, message
 from .console import talk
 from .inputs import example_of, read_passage, refuse_words
+from .inspect_hearing import hearing
 from .inspect_inside import AS_IT_IS, Inside, show, shown_inside
 from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
 from .language import translated
@@ -297,6 +298,7 @@ VIEWS: dict[View, Callable[[Predictor, str, Options], Shown]] = {
     "cross-attention": translation,
     "hidden-runs": span_corruption,
     "next-tokens": writing,
+    "hearing": hearing,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ from ..messages import message
 from .console import Counting, put, table, talk
 from .inputs import example_of
 from .inspect_shown import Options, Shown, left_out
+from .inspect_tables import tables
 from .language import help_text, page_language, translated
 from .outputs import refuse_output, tell_written
 from .predict import one_line
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from ..inspection.results import InterventionResults
 
 SENTENCES = 50  # development sentences by default
-MOST = 12  # rows of a table in a terminal
-NAMES = {"loss": message("loss"), "deletion": message("deletion curves")}
+NAMES = {
+    "loss": message("loss"),
+    "deletion": message("deletion curves"),
+    "arcs": message("gold arcs"),
+    "checkpoints": message("checkpoints"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +140,35 @@ class Inside:
             )
         ),
     ] = SENTENCES
+    arcs: Annotated[
+        Path | None,
+        Parameter(
+            help=help_text(
+                "A CoNLL-U file: for each attention head and relation, the share of words whose "
+                "most attended word is the gold head, beside always looking one word back or ahead."
+            )
+        ),
+    ] = None
+    checkpoints: Annotated[
+        list[str] | None,
+        Parameter(
+            help=help_text(
+                "Follow a head or part, such as decoder.2.cross.3, through the run's kept "
+                "checkpoints: what it attends to, and what is lost without it. Can be given "
+                "several times."
+            )
+        ),
+    ] = None
+    keep: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            help=help_text(
+                "Keep what is measured over many sentences in the run folder, where the page of "
+                "`serve` finds it; measuring the same again goes on from there."
+            ),
+        ),
+    ] = False
     json_: Annotated[
         bool,
         Parameter(
@@ -163,13 +197,17 @@ class Inside:
             attributions=tuple(self.attribution or ()),
             token=self.token,
             rival=self.rival,
+            arcs=self.arcs,
+            checkpoints=tuple(self.checkpoints or ()),
+            keep=self.keep,
         )
 
     def refuse_wrong(self) -> None:
         """Raise UsageError for flags that do nothing, before a run is loaded."""
         refuse_output(self.csv, "--csv")
         measures = self.lens or self.ablate or self.contributions or bool(self.attribution)
-        measures = measures or self.patch is not None
+        measures = measures or self.patch is not None or self.arcs is not None
+        measures = measures or bool(self.checkpoints)
         if self.mean and not (self.without or self.ablate):
             raise UsageError(
                 message("--mean says how parts are switched off. Give --without or --ablate.")
@@ -180,7 +218,14 @@ class Inside:
             raise UsageError(
                 message(
                     "--token, --rival and --csv are for what is measured. Give --lens, --ablate, "
-                    "--patch, --contributions or --attribution with them."
+                    "--patch, --contributions, --attribution, --arcs or --checkpoints with them."
+                )
+            )
+        if self.keep and not (self.ablate or self.attribution or self.arcs is not None):
+            raise UsageError(
+                message(
+                    "--keep is for what is measured over many sentences. Give --ablate, "
+                    "--attribution or --arcs with it."
                 )
             )
         if self.examples < 0:
@@ -192,7 +237,7 @@ AS_IT_IS = Inside()
 
 def needs_development(inside: Inside) -> bool:
     """Tell whether anything asked for is computed over development sentences."""
-    return bool(inside.mean or inside.ablate or inside.attribution)
+    return bool(inside.mean or inside.ablate or inside.attribution or inside.checkpoints)
 
 
 def shown_inside(
@@ -209,6 +254,13 @@ def shown_inside(
     from ..inspection.views.interventions import pictures
     from ..setup.development import development_examples
 
+    if predictor.task.input == "audio":
+        raise UsageError(
+            message(
+                "Interventions read tokens, and this run reads sound. Leave out all but --html and "
+                "--json."
+            )
+        )
     asked, development = inside.asked(), list["Example"]()
     if needs_development(inside):
         development = development_examples(predictor, inside.examples, options.to)
@@ -264,7 +316,7 @@ def _write_page(html: Path, shown: Shown, language: Language) -> int:
     from ..inspection.html import write
 
     write(html, shown.traces, shown.pictures, title=shown.title, language=language)
-    if len(shown.traces) < shown.traces[0].window[1]:
+    if shown.traces and len(shown.traces) < shown.traces[0].window[1]:
         talk(left_out(shown.traces))
     tell_written(html)
     return 0
@@ -272,11 +324,12 @@ def _write_page(html: Path, shown: Shown, language: Language) -> int:
 
 def put_results(shown: Shown, inside: Inside) -> None:
     """Print what was measured as tables, and write it to the files that are asked for."""
-    results = shown.traces[0].interventions
+    results = shown.traces[0].interventions if shown.traces else None
     if inside.csv is not None and results is not None:
         _write_csv(inside.csv, results)
     if inside.json_:
-        put(json.dumps(json.loads(shown.traces[0].to_json()), ensure_ascii=False))
+        found = shown.values or json.loads(shown.traces[0].to_json())
+        put(json.dumps(found, ensure_ascii=False))
         return
     if results is not None:
         for title, rows in tables(results):
@@ -299,80 +352,3 @@ def _write_csv(path: Path, results: InterventionResults) -> None:
             path=path,
             reason=error.strerror or str(error),
         ) from error
-
-
-def tables(results: InterventionResults) -> list[tuple[str, list[list[str]]]]:
-    """Return what was measured in short, for a terminal: titles with rows."""
-    found: list[tuple[str, list[list[str]]]] = []
-    for one in results.ablation:
-        pairs = list(zip(map(str, one.sites), one.changes, strict=True))
-        title = message(
-            "Without each part, the largest changes of {measure} ({base:.4f} with all):",
-            measure=one.measure,
-            base=one.base,
-        )
-        found.append((title, _strongest(pairs)))
-    for one, answers in zip(results.lens, results.answers, strict=True):
-        names = results.row_labels(one)
-        rows = [
-            [stage, *(f"{row[0]} {chance:.2f}" for row, chance in zip(labels, top, strict=True))]
-            for stage, labels, top in zip(
-                one.stages, answers, one.top[1][:, :, 0].tolist(), strict=True
-            )
-        ]
-        title = message(
-            "What the {stack} would answer after each part, with its probability:", stack=one.stack
-        )
-        found.append((title, [["", *names], *rows]))
-    for one, other in zip(results.patching, results.other, strict=True):
-        pairs = [
-            (f"{layer} {place} {name}", float(one.changes[row, place - 1]))
-            for row, layer in enumerate(one.layers)
-            for place, name in enumerate(other, 1)
-        ]
-        title = message(
-            "Layer, position and token whose state moves {chosen} - {rival} the most ({base:.3f}; "
-            "the other text: {other:.3f}):",
-            chosen=one.names[0],
-            rival=one.names[1],
-            base=one.base,
-            other=one.other,
-        )
-        found.append((title, _strongest(pairs)))
-    if results.contributions is not None:
-        own = results.contributions
-        title = message(
-            "What each part added to {chosen} - {rival} ({difference:.3f}):",
-            chosen=own.choice[0],
-            rival=own.choice[1],
-            difference=own.difference,
-        )
-        pairs = list(zip(own.names, own.values.tolist(), strict=True))
-        found.append((title, _strongest(pairs)))
-    return [*found, *_attributed(results)]
-
-
-def _attributed(results: InterventionResults) -> list[tuple[str, list[list[str]]]]:
-    found: list[tuple[str, list[list[str]]]] = []
-    if results.attributions:
-        columns = list(results.attributions.values())
-        rows = [
-            [token, *(f"{values[place]:+.4f}" for values in columns)]
-            for place, token in enumerate(results.tokens)
-        ]
-        title = message("How much each token matters:")
-        found.append((title, [["", *results.attributions], *rows]))
-    if results.deletion is not None:
-        title = message(
-            "Mean fall of the score as tokens are taken away, over {count} development sentences; "
-            "the most faithful here is {best}:",
-            count=results.deletion.sentences,
-            best=results.deletion.best,
-        )
-        found.append((title, _strongest(list(results.deletion.areas.items()))))
-    return found
-
-
-def _strongest(pairs: Sequence[tuple[str, float]]) -> list[list[str]]:
-    ranked = sorted(pairs, key=lambda pair: -abs(pair[1]))[:MOST]
-    return [[name, f"{value:+.4f}"] for name, value in ranked]

@@ -38,9 +38,10 @@ class Shown:
         answer: The answer in words.
         rows: A table for a terminal.
         note: The line below the table.
-        traces: At least one, for a page.
+        traces: For a page; none of a sound.
         pictures: For a page.
         title: Of the page; its text where None.
+        values: What --json prints where there is no trace.
     """
 
     answer: str
@@ -49,6 +50,7 @@ class Shown:
     traces: list[Trace]
     pictures: list[Picture] = field(default_factory=list)
     title: str | None = None
+    values: dict[str, Any] | None = None
 
 
 def left_out(traces: list[Trace]) -> str:

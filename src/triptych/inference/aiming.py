@@ -67,6 +67,28 @@ def aimed(
     return dataclasses.replace(found, probe=found.probe.compared(number, found.name_of))
 
 
+def aimed_again(
+    predictor: Predictor, example: Example, found: Aimed, token: int | None = None
+) -> Probe:
+    """Return the probe of the same answer by a model of other weights.
+
+    Args:
+        predictor: A run with the same tokens, like a checkpoint.
+        example: The text that was answered.
+        found: The answer.
+        token: As in `Interventions`.
+    """
+    from ..inspection.probe import token_probe
+
+    probe = found.probe
+    if predictor.task.spec.architecture == "encoder":
+        target = probe.name if probe.kind == "label" else None
+        return _of_output(predictor, example, target, token).probe
+    rows = list(range(found.prompt - 1, len(found.wanted)))
+    chosen = rows if token is None else [rows[token - 1]]
+    return token_probe(predictor.model, probe.inputs, found.wanted, chosen, probe.name)
+
+
 def _of_output(
     predictor: Predictor, example: Example, target: str | None, token: int | None
 ) -> Aimed:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,10 +19,12 @@ from ..errors import UsageError
 from ..messages import message
 from .aiming import Aimed, aimed, token_labels
 from .evaluation import encode_all, loss_sums, means
+from .faithfulness import Begin, development_curves
 
 if TYPE_CHECKING:
     from ..inspection.ablation import AblationMap
-    from ..inspection.attributions import DeletionCurves
+    from ..inspection.at_checkpoints import AtCheckpoints
+    from ..inspection.gold_heads import GoldHeads
     from ..inspection.interventions import Means
     from ..inspection.probe import Probe
     from ..inspection.results import InterventionResults
@@ -49,6 +52,10 @@ class Interventions:
         token: Which token of the answer is scored, from 1 (of an encoder-only run: which masked
             place or word); None: the whole answer, and of choices the first token.
         rival: What the chosen token is compared with; None: the likeliest other one.
+        arcs: A CoNLL-U file: how often each head's most attended word is the gold head.
+        checkpoints: Heads and parts to follow through the run's kept checkpoints.
+        keep: Keep what is measured over development sentences in the run folder; the page of
+            `serve` shows it.
     """
 
     without: Sequence[str] = ()
@@ -61,13 +68,16 @@ class Interventions:
     attributions: Sequence[str] = ()
     token: int | None = None
     rival: str | None = None
+    arcs: str | Path | None = None
+    checkpoints: Sequence[str] = ()
+    keep: bool = False
 
     @property
     def looks(self) -> bool:
         """Tell whether anything is measured."""
         return bool(
             self.lens or self.ablate or self.contributions or self.attributions
-            or self.patch is not None
+            or self.patch is not None or self.arcs is not None or self.checkpoints
         )  # fmt: skip
 
 
@@ -129,7 +139,7 @@ def intervene(
     *,
     target: str | None = None,
     development: Sequence[Example] = (),
-    begin: Callable[[str, int], Callable[[float], object]] | None = None,
+    begin: Begin | None = None,
     found: Aimed | None = None,
 ) -> InterventionResults:
     """Measure everything that is asked for on one text.
@@ -152,6 +162,8 @@ def intervene(
 
     if predictor.is_empty(example):
         raise UsageError(message("There is nothing to inspect: the text is empty."))
+    if asked.keep:
+        _refuse_keeping(predictor, asked)
     if found is None:
         found = aimed(
             predictor, example, settings, target=target, token=asked.token, rival=asked.rival
@@ -167,6 +179,8 @@ def intervene(
     if asked.ablate:
         means = means_of(predictor, asked, development)
         result.ablation = _maps(predictor, probe, asked, means, development, settings, begin)
+        if asked.keep:
+            _keep_maps(predictor, result.ablation)
     if asked.patch is not None:
         _patch(result, found, predictor, example, asked.patch)
     if asked.contributions:
@@ -174,8 +188,65 @@ def intervene(
     for name in methods(predictor, asked):
         result.attributions[name] = attributed(probe, name)
     if asked.attributions and development:
-        result.deletion = _curves(predictor, asked, development, settings, begin)
+        result.deletion = development_curves(
+            predictor, methods(predictor, asked), development, settings, begin, asked.keep
+        )
+    if asked.arcs is not None:
+        result.arcs = _arcs(predictor, asked, asked.arcs, example.target_language, begin)
+    if asked.checkpoints:
+        result.checkpoints = _steps(predictor, example, found, asked, development, begin)
     return result
+
+
+def _arcs(
+    predictor: Predictor,
+    asked: Interventions,
+    path: str | Path,
+    to: str | None,
+    begin: Begin | None,
+) -> GoldHeads:
+    """Return how often each head finds the gold heads of a file, and keep it if that is asked."""
+    from ..inspection.kept import keep
+    from .gold_arcs import arcs_of, gold_heads
+
+    sentences = arcs_of(path)
+    done = None if begin is None else begin("arcs", len(sentences))
+    found = gold_heads(predictor, sentences, to, done)
+    if asked.keep and predictor.run is not None:
+        keep(predictor.run, "arcs", {**found.to_json(), "file": Path(path).name})
+    return found
+
+
+def _steps(
+    predictor: Predictor,
+    example: Example,
+    found: Aimed,
+    asked: Interventions,
+    development: Sequence[Example],
+    begin: Begin | None,
+) -> list[AtCheckpoints]:
+    """Follow the parts that are asked for through the run's checkpoints."""
+    from ..inspection.sites import parsed
+    from .at_checkpoints import at_checkpoints, count_of
+
+    sites = parsed(predictor.model, asked.checkpoints)
+    done = None if begin is None else begin("checkpoints", count_of(predictor))
+    return at_checkpoints(
+        predictor, example, found, sites, token=asked.token, development=development, done=done
+    )
+
+
+def _refuse_keeping(predictor: Predictor, asked: Interventions) -> None:
+    """Raise UsageError where nothing of the run itself could be kept."""
+    if asked.without:
+        raise UsageError(
+            message(
+                "--keep keeps what is measured on the run's own model, and --without changes it. "
+                "Leave one of them out."
+            )
+        )
+    if predictor.run is None:
+        raise UsageError(message("--keep writes into a run folder, and this model has none."))
 
 
 def traced(
@@ -238,7 +309,7 @@ def _maps(
     means: Means | None,
     development: Sequence[Example],
     settings: DecodingSettings,
-    begin: Callable[[str, int], Callable[[float], object]] | None,
+    begin: Begin | None,
 ) -> list[AblationMap]:
     """Return the ablation map of the score, and of development loss and metric."""
     from ..inspection.ablation import ablation_map, measured_map
@@ -258,6 +329,15 @@ def _maps(
             measured_map(predictor.model, measure, name, len(development), None, means, done)
         )
     return found
+
+
+def _keep_maps(predictor: Predictor, maps: Sequence[AblationMap]) -> None:
+    """Keep the maps over development sentences in the run folder."""
+    from ..inspection.kept import keep
+
+    measured = [one.to_json() for one in maps if one.examples]
+    if measured and predictor.run is not None:
+        keep(predictor.run, "ablation", {"maps": measured})
 
 
 def _loss(predictor: Predictor, examples: Sequence[Example]) -> float:
@@ -299,18 +379,3 @@ def _patch(
     stack = "encoder" if side == "source" else "decoder"
     result.patching.append(patch(probe, inputs, stack))
     result.other.append(token_labels(tokenizer, inputs[side].tolist()))
-
-
-def _curves(
-    predictor: Predictor,
-    asked: Interventions,
-    development: Sequence[Example],
-    settings: DecodingSettings,
-    begin: Callable[[str, int], Callable[[float], object]] | None,
-) -> DeletionCurves:
-    """Return deletion curves over development sentences, of the whole answer to each."""
-    from ..inspection.attributions import deletion_curves
-
-    probes = [aimed(predictor, one, settings).probe for one in development]
-    done = None if begin is None else begin("deletion", len(probes))
-    return deletion_curves(probes, done=done, methods=methods(predictor, asked))

@@ -69,6 +69,7 @@ def ablation_map(
         with ablated(probe.model, found, means):
             off = float(probe.measured()[0])
         return AblationMap(found, base, [off - base] * len(found), has_means=means is not None)
+    probe = probe.cut()
     rows: list[list[Site]] = [[], *([one] for one in found)]
     tokens = sum(len(one) for name, one in probe.inputs.items() if name in ("source", "target"))
     most = max(1, MOST_TOKENS // tokens)

@@ -8,8 +8,8 @@ score falls, the more faithful the attribution is to this model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from .sites import is_recurrent
 STEPS = 32  # points of integrated gradients, by Gauss-Legendre quadrature
 POINTS = 11  # of a mean deletion curve: 0, 10, ..., 100 % of the tokens taken away
 RANDOM = "random"  # the order without an attribution, beside the others
+RESAMPLES = 1000  # of the bootstrap that says how sure the most faithful method is
 
 
 @torch.no_grad()
@@ -192,12 +193,15 @@ class DeletionCurves:
         areas: Method -> the mean of its curve over all shares: how far the score falls. The
             largest is the most faithful.
         sentences: Over how many the means are.
+        sure: How often the most faithful method is the same when sentences are drawn anew with
+            replacement (a paired bootstrap), 0 to 1; None for a single sentence.
     """
 
     shares: np.ndarray
     curves: dict[str, np.ndarray]
     areas: dict[str, float]
     sentences: int
+    sure: float | None = None
 
     @property
     def best(self) -> str:
@@ -206,42 +210,80 @@ class DeletionCurves:
 
     def to_json(self) -> dict[str, Any]:
         """Return the curves for JSON."""
-        return {
+        found: dict[str, Any] = {
             "shares": self.shares.tolist(),
             "fall": {name: one.tolist() for name, one in self.curves.items()},
             "area": self.areas,
             "most_faithful": self.best,
             "sentences": self.sentences,
         }
+        return found if self.sure is None else {**found, "sure": self.sure}
+
+
+@dataclass(frozen=True, slots=True)
+class Falls:
+    """Hold the deletion curves of one sentence.
+
+    Args:
+        length: How many tokens it has.
+        falls: Method -> the fall of its score at each share (P,), nats.
+    """
+
+    length: int
+    falls: dict[str, np.ndarray]
+
+
+def falls_of(probe: Probe, methods: Sequence[str], generator: np.random.Generator) -> Falls:
+    """Return the deletion curves of one sentence; the generator draws the random order."""
+    shares, places = np.linspace(0, 1, POINTS), np.linspace(0, 1, probe.length + 1)
+    orders = {
+        name: np.argsort(-attributed(probe, name), kind="stable").tolist() for name in methods
+    }
+    orders[RANDOM] = generator.permutation(probe.length).tolist()
+    found: dict[str, np.ndarray] = {}
+    for name, order in orders.items():
+        values = deletion(probe, order)
+        found[name] = np.interp(shares, places, values[0] - values)
+    return Falls(probe.length, found)
+
+
+def mean_curves(each: Sequence[Falls]) -> DeletionCurves:
+    """Return the mean deletion curves of several sentences."""
+    shares = np.linspace(0, 1, POINTS)
+    tables = {name: np.stack([one.falls[name] for one in each]) for name in each[0].falls}  # (S, P)
+    curves = {name: table.sum(0) / len(each) for name, table in tables.items()}
+    areas = {name: float(np.trapezoid(one, shares)) for name, one in curves.items()}
+    found = DeletionCurves(shares, curves, areas, len(each))
+    if len(each) < 2 or len(areas) < 2:
+        return found
+    own = {name: np.trapezoid(table, shares) for name, table in tables.items() if name != RANDOM}
+    names, values = list(own), np.stack(list(own.values()))  # (M, S)
+    drawn = np.random.default_rng(1).integers(0, len(each), (RESAMPLES, len(each)))
+    firsts = values[:, drawn].mean(-1).argmax(0)  # (R,)
+    return replace(found, sure=float((firsts == names.index(found.best)).mean()))
 
 
 def deletion_curves(
-    probes: Sequence[Probe],
+    probes: Iterable[Probe],
     seed: int = 1,
-    done: Callable[[float], object] | None = None,
+    done: Callable[[Falls], object] | None = None,
     methods: Sequence[str] | None = None,
+    begun: Sequence[Falls] = (),
 ) -> DeletionCurves:
     """Return the mean deletion curve of every method over the probes of several sentences.
 
     Args:
-        probes: Of one model.
+        probes: Of one model; those of `begun` are left out.
         seed: Of the random order.
-        done: Called with 1 after each sentence.
+        done: Called with the curves of each sentence after it.
         methods: Those to compare; None: all that the model has.
+        begun: The curves of the first sentences, which were measured before.
     """
-    generator, shares = np.random.default_rng(seed), np.linspace(0, 1, POINTS)
-    names = list(methods_of(probes[0].model) if methods is None else methods)
-    sums = {name: np.zeros(POINTS) for name in [*names, RANDOM]}
+    generator, each = np.random.default_rng(seed), list(begun)
+    for one in begun:
+        generator.permutation(one.length)  # so that the orders of the others are the same
     for probe in probes:
-        places = np.linspace(0, 1, probe.length + 1)
-        for name in names:
-            order = np.argsort(-attributed(probe, name), kind="stable").tolist()
-            values = deletion(probe, order)
-            sums[name] += np.interp(shares, places, values[0] - values)
-        values = deletion(probe, generator.permutation(probe.length).tolist())
-        sums[RANDOM] += np.interp(shares, places, values[0] - values)
+        each.append(falls_of(probe, methods or methods_of(probe.model), generator))
         if done is not None:
-            done(1)
-    curves = {name: total / len(probes) for name, total in sums.items()}
-    areas = {name: float(np.trapezoid(one, shares)) for name, one in curves.items()}
-    return DeletionCurves(shares, curves, areas, len(probes))
+            done(each[-1])
+    return mean_curves(each)

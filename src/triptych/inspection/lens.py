@@ -85,21 +85,36 @@ def lens(probe: Probe, stack: str, final: list[int] | None = None, top: int = TO
             has_norm = False
         else:
             stages, has_norm = _of_blocks(probe, stack)
-        logits = torch.stack([probe.readout(states) for states in stages.values()]).float()
-    chances = logits.softmax(-1)  # (S, R, C)
-    wanted = logits[-1].argmax(-1) if final is None else torch.tensor(final, device=logits.device)
-    at = wanted.expand(len(stages), -1)[..., None]
-    picked = logits.gather(-1, at)
-    values, ids = chances.topk(min(top, chances.shape[-1]), -1)
-    return Lens(
-        stack,
-        list(stages),
-        (ids.cpu().numpy(), values.cpu().numpy()),
-        wanted.cpu().numpy(),
-        chances.gather(-1, at)[..., 0].cpu().numpy(),
-        ((logits > picked).sum(-1) + 1).cpu().numpy(),
-        has_norm,
+        # One stage at a time: all together would be stages x rows x vocabulary numbers.
+        last = list(stages.values())[-1]
+        wanted = (
+            probe.readout(last).argmax(-1)
+            if final is None
+            else torch.tensor(final, device=last.device)
+        )
+        each = [_read(probe.readout(states).float(), wanted, top) for states in stages.values()]
+    ids, values, chances, ranks = (
+        torch.stack(one).cpu().numpy() for one in zip(*each, strict=True)
     )
+    return Lens(stack, list(stages), (ids, values), wanted.cpu().numpy(), chances, ranks, has_norm)
+
+
+def _read(logits: Tensor, wanted: Tensor, top: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the likeliest answers of a stage, their probabilities, and those of the wanted ones.
+
+    Args:
+        logits: (R, C).
+        wanted: The answer of each row that is followed (R,).
+        top: How many of the likeliest.
+
+    Returns:
+        Places (R, K), probabilities (R, K), probabilities (R,) and ranks (R,) of the wanted ones.
+    """
+    picked = logits.gather(-1, wanted[:, None])  # (R, 1)
+    ranks = (logits > picked).sum(-1) + 1
+    chances = logits.softmax(-1)
+    values, ids = chances.topk(min(top, chances.shape[-1]), -1)
+    return ids, values, chances.gather(-1, wanted[:, None])[:, 0], ranks
 
 
 def _of_blocks(probe: Probe, stack: str) -> tuple[dict[str, Tensor], bool]:

@@ -79,11 +79,13 @@ def patch(probe: Probe, other: Mapping[str, Tensor], stack: str) -> Patching:
         raise UsageError("This model has no {stack}.", stack=stack)
     _refuse_unaligned(probe, other, axis)
     length = len(probe.inputs[axis])
+    other, probe = probe.cut_inputs(other), probe.cut()
+    count = len(probe.inputs[axis])  # a later state changes nothing that is read
     with exact(model):
         taken = _states(model, stack, other)  # of each layer (P, D)
         base = float(probe.difference(model(**probe.inputs), 1)[0])
         whole = float(probe.difference(model(**other), 1)[0])
-        cells = [(layer, place) for layer in range(len(taken)) for place in range(length)]
+        cells = [(layer, place) for layer in range(len(taken)) for place in range(count)]
         tokens = sum(len(probe.inputs[name]) for name in ("source", "target") if name in other)
         most, values = max(1, MOST_TOKENS // tokens), list[float]()
         for start in range(0, len(cells), most):
@@ -95,7 +97,8 @@ def patch(probe: Probe, other: Mapping[str, Tensor], stack: str) -> Patching:
     layers = ["embeddings", *(str(layer) for layer in range(1, len(taken)))]
     if is_recurrent(model):
         layers[1] = "states"
-    changes = np.array(values).reshape(len(taken), length) - base
+    changes = np.zeros((len(taken), length))
+    changes[:, :count] = np.array(values).reshape(len(taken), count) - base
     return Patching(stack, layers, base, whole, changes, names)
 
 

@@ -59,6 +59,7 @@ class Probe:
         choice: The two logits that are compared.
         row: Place of the choice among the target's rows.
         copy: The copy whose head runs, in a list of one.
+        last: The last of the target's rows that anything is read from; None: not a decoder's.
     """
 
     model: Any
@@ -72,6 +73,7 @@ class Probe:
     choice: Choice | None = None
     row: int | None = None
     copy: list[int] = field(default_factory=lambda: [0])
+    last: int | None = None
 
     @property
     def length(self) -> int:
@@ -84,6 +86,24 @@ class Probe:
             name: value.repeat(count, *(1 for _ in value.shape[1:]))
             for name, value in self.inputs.items()
         }
+
+    def cut(self) -> Probe:
+        """Return the same without the target's rows that nothing is read from, nor sees.
+
+        No row of a decoder sees a later one, so the numbers stay what they are, and many copies of
+        a long answer cost no more than what comes before the token that is asked about.
+        """
+        if self.last is None:
+            return self
+        return replace(self, inputs=self.cut_inputs(self.inputs))
+
+    def cut_inputs(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the inputs of a sequence, this one or one aligned with it, cut in the same way."""
+        found = dict(inputs)
+        if self.last is not None:
+            found["target"] = found["target"][: self.last + 1]
+            found["target_lengths"] = torch.full_like(found["target_lengths"], self.last + 1)
+        return found
 
     def difference(self, states: Tensor, count: int) -> Tensor:
         """Return the chosen minus the rival logit of each copy (B,).
@@ -138,17 +158,17 @@ def token_probe(
         row: The row whose logits are compared; None: the first of `rows`.
     """
     device = inputs["target"].device
-    total, at = len(inputs["target"]), rows[0] if row is None else row
+    at = rows[0] if row is None else row
     places = torch.tensor(list(rows), device=device)
     ids = torch.tensor([wanted[one] for one in rows], device=device)
 
     def score(states: Tensor, count: int) -> Tensor:
-        picked = states.view(count, total, -1)[:, places]  # (B, R, D)
+        picked = states.view(count, -1, states.shape[-1])[:, places]  # (B, R, D)
         chances = model.project(picked).float().log_softmax(-1)
         return chances.gather(-1, ids.expand(count, -1)[..., None])[..., 0].sum(-1)
 
     def logits(states: Tensor, count: int) -> Tensor:
-        return model.project(states.view(count, total, -1)[:, at]).float()
+        return model.project(states.view(count, -1, states.shape[-1])[:, at]).float()
 
     return Probe(
         model=model,
@@ -160,6 +180,7 @@ def token_probe(
         name=name,
         choice=Choice(wanted[at], wanted[at], ("", "")),
         row=at,
+        last=max(at, *rows),
     )
 
 

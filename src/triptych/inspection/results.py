@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from .ablation import AblationMap
+from .at_checkpoints import AtCheckpoints
 from .attributions import DeletionCurves
 from .contributions import Contributions
+from .gold_heads import GoldHeads
 from .lens import Lens
 from .patching import Patching
 
@@ -40,6 +42,8 @@ class InterventionResults:
         attributions: Method -> a number for each token of `axis`.
         axis: "source" or "target": whose tokens are attributed.
         deletion: Mean deletion curves over development sentences.
+        arcs: How often each head's most attended word is the gold head.
+        checkpoints: Parts that were followed through the run's checkpoints.
     """
 
     source: list[str] = field(default_factory=list[str])
@@ -58,6 +62,8 @@ class InterventionResults:
     attributions: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     axis: str = "source"
     deletion: DeletionCurves | None = None
+    arcs: GoldHeads | None = None
+    checkpoints: list[AtCheckpoints] = field(default_factory=list[AtCheckpoints])
 
     @property
     def tokens(self) -> list[str]:
@@ -100,6 +106,10 @@ class InterventionResults:
             found["attributions"] = {"axis": self.axis, "values": values}
         if self.deletion is not None:
             found["deletion"] = self.deletion.to_json()
+        if self.arcs is not None:
+            found["arcs"] = self.arcs.to_json()
+        if self.checkpoints:
+            found["checkpoints"] = [one.to_json() for one in self.checkpoints]
         return found
 
     def rows(self) -> list[Row]:
@@ -127,6 +137,24 @@ class InterventionResults:
             for name, curve in self.deletion.curves.items():
                 for share, value in zip(self.deletion.shares, curve, strict=True):
                     found.append(("deletion", name, f"{share:.1f}", "", float(value)))
+        return [*found, *self._kept_rows()]
+
+    def _kept_rows(self) -> list[Row]:
+        """Return the rows of gold arcs and checkpoints."""
+        found: list[Row] = []
+        if self.arcs is not None:
+            for row, name in enumerate(self.arcs.relations):
+                pairs = [*zip(map(str, self.arcs.sites), self.arcs.shares[row], strict=True)]
+                pairs += [(f"offset {at:+d}", each[row]) for at, each in self.arcs.offsets.items()]
+                found += [("arcs", place, "", name, float(share)) for place, share in pairs]
+        for one in self.checkpoints:
+            for at in one.steps:
+                step = "final" if at.step is None else at.step
+                values = {"score": at.score, "change": at.change}
+                if at.loss is not None and at.loss_change is not None:
+                    values |= {"loss": at.loss, "loss change": at.loss_change}
+                for name, value in values.items():
+                    found.append((f"checkpoint, {name}", str(one.site), step, "", value))
         return found
 
 

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from .. import __version__
 from ..errors import TriptychError
 from . import (
+    hearing,
     infill,
     inspecting,
     intervening,
@@ -61,6 +62,7 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(pipelines.build, ("/v1/tasks",), pipelines.error_body),
     Dialect(inspecting.build, ("/v1/trace", "/v1/trees", "/v1/runs")),
     Dialect(intervening.build, ("/v1/interventions",)),
+    Dialect(hearing.build, ("/v1/hearing",)),
     Dialect(
         libretranslate.build,
         ("/translate", "/languages", "/detect", "/translate_file", "/download_file", "/frontend"),

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ..inference.traces import search_tree
 from ..inspection.beam_tree import BeamTree
+from ..inspection.kept import NAMES, kept
 from ..inspection.trace import Trace
 from ..inspection.views.parsing import sentences_of, svg
 from .limits import LONGEST_NAME
@@ -92,7 +93,25 @@ def build(served: Served) -> APIRouter:
         lines = await run_in_threadpool(folder.read_metrics)
         return {"model": name, "metrics": json.loads(json.dumps(lines))}
 
+    @router.get("/runs/{name}/inspection")
+    async def inspection(name: str) -> dict[str, Any]:
+        """Return what `inspect --keep` measured of the run's present weights, null where nothing.
+
+        Deletion curves, ablation maps and gold arcs over many sentences.
+        """
+        run = served.get(name)
+        return {"model": name, **await run_in_threadpool(_kept, run)}
+
     return router
+
+
+def _kept(run: ServedRun) -> dict[str, Any]:
+    folder = run.predictor.run
+    found = {one: None if folder is None else kept(folder, one) for one in NAMES}
+    for one in found.values():
+        for private in ("asked", "each"):  # what measuring needs to go on
+            (one or {}).pop(private, None)
+    return found
 
 
 def _trees(details: Mapping[str, Any]) -> dict[str, Any]:

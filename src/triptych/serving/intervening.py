@@ -30,7 +30,9 @@ from .served import Served, ServedRun
 MOST_TOKENS = 256  # of the text: deletion curves run as many copies of it as it has tokens
 MOST_WRITTEN = 128  # tokens of the answer
 MOST_LENS = 150_000_000  # numbers of all stages, positions and answers of a lens
-View = Literal["lens", "ablation", "contributions", "attributions", "deletion", "patching"]
+View = Literal[
+    "lens", "ablation", "contributions", "attributions", "deletion", "patching", "checkpoints"
+]
 ASKED = {
     "lens": Interventions(lens=True),
     "ablation": Interventions(ablate=True),
@@ -48,10 +50,11 @@ class Intervening(BaseModel):
     input: str | dict[str, Any]
     to: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
     target: Annotated[str, Field(max_length=2000)] | None = None
-    views: Annotated[list[View], Field(fail_fast=True, max_length=6)] = ["lens", "ablation"]
+    views: Annotated[list[View], Field(fail_fast=True, max_length=7)] = ["lens", "ablation"]
     token: Annotated[int, Field(ge=1, le=1000)] = 1
     rival: Annotated[int, Field(ge=0)] | None = None
     other: Annotated[str, Field(max_length=2000)] | None = None
+    part: Annotated[str, Field(max_length=LONGEST_NAME)] | None = None
     without: Annotated[
         list[Annotated[str, Field(max_length=LONGEST_NAME)]], Field(fail_fast=True, max_length=64)
     ] = []
@@ -71,25 +74,36 @@ def build(served: Served) -> APIRouter:
         if run.predictor.is_empty(example):
             raise ApiError("There is nothing to inspect: the text is empty.").at(400, "input")
         example, encoded, unseen = await run.encode(example)
-        _refuse_long(run, encoded, unseen, body)
-        found = await run.call(partial(_measured, run, body, example, asked_language(request)))
+        count = _count(encoded, unseen)
+        found = await run.call(
+            partial(_measured, run, body, example, count, asked_language(request))
+        )
         text = await run_in_threadpool(partial(json.dumps, found, ensure_ascii=False))
         return Response(text, media_type="application/json")
 
     return router
 
 
-def _refuse_long(run: ServedRun, encoded: Any, unseen: int, body: Intervening) -> None:
-    """Raise ApiError for a text that is too long to be run again and again."""
+def _count(encoded: Any, unseen: int) -> int:
+    """Return the tokens of a text. Raise ApiError where it is too long to be run many times."""
     sides = [one.inputs.get("source", one.inputs.get("target")) for one in encoded]
     count = sum(map(len, sides)) + unseen
-    most = MOST_TOKENS
-    if "lens" in body.views:
-        size = _stages(run) * run.predictor.model.config.vocabulary_size
-        most = min(most, max(16, MOST_LENS // size - _written(run, body)))
-    if count > most or len(sides) > 1:
+    if count > MOST_TOKENS or len(sides) > 1:
         raise ApiError(
             "A text of {count} tokens is too long for interventions; the most is {most}.",
+            count=count, most=MOST_TOKENS,
+        ).at(413, "input")  # fmt: skip
+    return count
+
+
+def _refuse_lens(run: ServedRun, body: Intervening, count: int) -> None:
+    """Raise ApiError for a text whose lens would compute too many logits."""
+    size = _stages(run) * run.predictor.model.config.vocabulary_size
+    most = max(16, MOST_LENS // size - _written(run, body))
+    if count > most:
+        raise ApiError(
+            "The lens of so large a model reads a text of at most {most} tokens; this one has "
+            "{count}.",
             count=count, most=most,
         ).at(413, "input")  # fmt: skip
 
@@ -110,7 +124,9 @@ def _written(run: ServedRun, body: Intervening) -> int:
     return min(body.max_length or run.predictor.decoding.max_length or 64, MOST_WRITTEN)
 
 
-def _measured(run: ServedRun, body: Intervening, example: Example, language: str) -> dict[str, Any]:
+def _measured(
+    run: ServedRun, body: Intervening, example: Example, count: int, language: str
+) -> dict[str, Any]:
     """Return every view of one answer; a view that cannot be has its reason in "problems"."""
     predictor = run.predictor
     given: dict[str, Any] = {} if body.beams is None else {"beams": body.beams}
@@ -122,6 +138,10 @@ def _measured(run: ServedRun, body: Intervening, example: Example, language: str
         raise ApiError("Patching takes states of another text; give it as `other`.").at(
             400, "other"
         )
+    if "checkpoints" in body.views and not body.part:
+        raise ApiError("Name the part to follow through the checkpoints as `part`.").at(400, "part")
+    steps = Interventions(checkpoints=(body.part or "",), token=body.token)
+    asked = {**ASKED, "patching": patching, "checkpoints": steps}
     problems: dict[str, str] = {}
     with switched_off(predictor, Interventions(without=body.without)):
         found = aimed(predictor, example, settings, target=body.target, token=body.token)
@@ -129,11 +149,12 @@ def _measured(run: ServedRun, body: Intervening, example: Example, language: str
         whole: dict[str, Any] = _facts(run, found)
         for view in dict.fromkeys(body.views):
             try:
+                if view == "lens":
+                    _refuse_lens(run, body, count)
                 if view == "deletion":
                     whole["deletion"] = deletion_curves([found.probe]).to_json()
                     continue
-                one = ASKED.get(view, patching)
-                whole |= _own(intervene(predictor, example, one, settings, found=found))
+                whole |= _own(intervene(predictor, example, asked[view], settings, found=found))
             except TriptychError as error:
                 problems[view] = problem_of(error, language).text
     return {**whole, "problems": problems, "without": body.without}
@@ -168,6 +189,7 @@ def _facts(run: ServedRun, found: Aimed) -> dict[str, Any]:
         "architecture": run.spec.architecture,
         "recurrent": is_recurrent(model),
         "parts": len(sites(model)),
+        "names": [str(one) for one in sites(model)],
         "answer_begins": max(0, found.prompt - 1),
         "chosen": None if choice is None else [choice.chosen, choice.names[0]],
         "rival": None if choice is None else [choice.rival, choice.names[1]],

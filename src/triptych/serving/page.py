@@ -113,6 +113,7 @@ def described(run: ServedRun) -> dict[str, Any]:
         "sources": [],
         "beams": run.predictor.decoding.beams,
         "curves": run.predictor.run is not None,
+        "checkpoints": len(run.predictor.run.checkpoints()) if run.predictor.run else 0,
     }
     if spec.targets == "languages":
         known = translator(run)

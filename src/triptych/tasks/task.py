@@ -38,6 +38,7 @@ View = Literal[
     "passage",
     "cross-attention",
     "hidden-runs",
+    "hearing",
     "next-tokens",
 ]
 Labels = dict[str, Any]

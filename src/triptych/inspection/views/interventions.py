@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..attributions import RANDOM
 from ..html import Language, Picture, in_words
 from .bars import HEAT, INK, LINE, MARK, escaped
+from .followed import followed
 from .grid import Cell, Label, colour_bar, grid, printed
 from .interventions_texts import LEGENDS, METHODS, TITLES
 
@@ -48,7 +49,7 @@ def pictures(found: InterventionResults) -> list[Picture]:
     if found.deletion is not None:
         title = _title("deletion", str(found.deletion.sentences))
         drawn.append(Picture(title, _curves(found.deletion)))
-    return drawn
+    return [*drawn, *followed(found)]
 
 
 def _title(key: str, *values: str) -> dict[Language, str]:

@@ -16,6 +16,11 @@ TITLES: dict[str, dict[Language, str]] = {
         "en": "Deletion curves over {0} development sentences",
         "zh-Hant": "{0} 個驗證句的刪除曲線",
     },
+    "arcs": {
+        "en": "Heads against the gold arcs of {0} sentences",
+        "zh-Hant": "注意力頭與 {0} 句標準依存弧的比較",
+    },
+    "checkpoints": {"en": "{0} at each checkpoint", "zh-Hant": "各檢查點的 {0}"},
 }
 METHODS: dict[str, dict[Language, str]] = {
     "encoder": {"en": "encoder", "zh-Hant": "編碼器"},
@@ -97,4 +102,28 @@ LEGENDS: dict[str, dict[Language, str]] = {
         "zh-Hant": "依各歸因方法的順序，從最重要的詞元開始拿掉：橫軸為已拿掉的比例，縱軸為分數"
         "（奈特）下降多少。下降得越快，該方法越忠實；數字為曲線的平均，最忠實的以粗體表示。",
     },
+    "arcs": {
+        "en": "Of how many words is the word that a head attends to the most the gold head? Always "
+        "looking one word back finds {back}, one word ahead {ahead}. A row for each layer, a "
+        "column for each head; below, the best head of each relation beside the better offset.",
+        "zh-Hant": "有多少詞，其注意力頭最注意的詞正是標準的中心語？一律看前一個詞可找到 {back}，"
+        "看後一個詞可找到 {ahead}。每列一層，每欄一個頭；下方為各關係最好的頭，旁邊是較好的位移。",
+    },
+    "checkpoints": {
+        "en": "The log-probability of the same answer by each checkpoint, and how it changes "
+        "without this part.",
+        "zh-Hant": "各檢查點對同一個答案的對數機率，以及少了這個部分時的變化。",
+    },
+}
+ARCS: dict[str, dict[Language, str]] = {
+    "relation": {"en": "relation", "zh-Hant": "關係"},
+    "words": {"en": "words", "zh-Hant": "詞數"},
+    "head": {"en": "best head", "zh-Hant": "最好的頭"},
+    "found": {"en": "found", "zh-Hant": "找到"},
+    "offset": {"en": "better offset", "zh-Hant": "較好的位移"},
+    "score": {"en": "score", "zh-Hant": "分數"},
+    "change": {"en": "change", "zh-Hant": "變化"},
+    "loss": {"en": "loss", "zh-Hant": "損失"},
+    "loss_change": {"en": "its change", "zh-Hant": "其變化"},
+    "final": {"en": "final", "zh-Hant": "最終"},
 }

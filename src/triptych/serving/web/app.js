@@ -5,6 +5,8 @@ import { drawCurves } from "/static/curves.js";
 import { drawGuide } from "/static/guided.js";
 import { drawAnswer } from "/static/answers.js";
 import { drawCloser } from "/static/closer.js";
+import { drawMeasured } from "/static/measured.js";
+import { drawHeard, drawSound } from "/static/hearing.js";
 import { drawMasks } from "/static/masks.js";
 import { drawSteps } from "/static/steps.js";
 import { TEXTS, preferred, say, setLanguage } from "/static/texts.js";
@@ -76,6 +78,7 @@ function drawForm(parent, act) {
   }
   if (run.architecture === "encoder-decoder") select(line, "beams", ["1", "2", "3", "5"].map((one) => [one, one]), String(state.beams), (value) => { state.beams = Number(value); });
   make(form, "p", { class: "hint" }, about(run));
+  if (hears(run)) { drawSound(form, tell, goSound); return; }
   const label = make(form, "label", { class: "field text" });
   make(label, "span", {}, say("text"));
   const area = make(label, "textarea", { rows: "3", maxlength: "20000", spellcheck: "false" });
@@ -95,6 +98,25 @@ function drawForm(parent, act) {
     });
   }
   form.addEventListener("submit", (event) => { event.preventDefault(); act(); });
+}
+
+const hears = (run) => run.view === "hearing";
+
+/** Show what the chosen run hears in a sound. */
+async function goSound(sound) {
+  const run = runOf(state.run), asked = ++going;
+  Object.assign(state, { sound, found: null });
+  tell(say("waiting"));
+  try {
+    const text = await drawHeard(document.getElementById("found"), run, sound);
+    if (asked !== going) return;
+    document.getElementById("answer").textContent = text;
+    tell("");
+  } catch (error) {
+    if (asked !== going) return;
+    if (error instanceof Refused && error.status === 401) askKey();
+    else tell(say("failed", error.message));
+  }
 }
 
 /** Draw where the document goes that a question is asked about. */
@@ -185,10 +207,18 @@ async function goCloser() {
 }
 
 function showCloser() {
+  if (hears(runOf(state.run))) {
+    state.sound = null;
+    drawForm(content, () => {});
+    content.querySelector(".sound").nextElementSibling.textContent = say("closer_sound");
+    content.querySelector(".sound").remove();
+    return;
+  }
   drawForm(content, () => { forget(); goCloser(); });
   const card = make(content, "section", { class: "wide" });
   make(card, "p", { class: "hint" }, say("closer_hint"));
   make(content, "div", { id: "found", class: "cards" });
+  drawMeasured(make(content, "div", { id: "measured", class: "cards" }), runOf(state.run)).catch((error) => tell(say("failed", error.message)));
   if (state.isCloser && state.text.trim()) goCloser(); // after another tab or language
 }
 
@@ -198,6 +228,7 @@ function showLook() {
   make(card, "h2", {}, say("answer"));
   make(card, "p", { id: "answer", class: "answer", "aria-live": "polite" });
   make(content, "div", { id: "found", class: "cards" });
+  if (hears(runOf(state.run)) && state.sound) goSound(state.sound); // after another tab or language
   showFound();
 }
 
@@ -210,6 +241,14 @@ function askKey() {
   make(form, "button", { type: "submit", class: "main" }, say("enter"));
   form.addEventListener("submit", (event) => { event.preventDefault(); setKey(box.value.trim()); begin(); });
   box.focus();
+}
+
+/** Return what opens a long sentence answered by a Transformer and an RNN, where both are served. */
+function besides() {
+  const recurrent = state.runs.filter((one) => one.recurrent), plain = state.runs.find((one) => !one.recurrent && recurrent.some((other) => other.architecture === one.architecture));
+  if (!plain) return null;
+  const other = recurrent.find((one) => one.architecture === plain.architecture && !one.attention) ?? recurrent.find((one) => one.architecture === plain.architecture);
+  return () => { Object.assign(state, { run: plain.name, beside: other.name, text: longFor(plain), found: null }); open("look"); go(); };
 }
 
 const tell = (words) => { said.textContent = words; };
@@ -248,7 +287,7 @@ function show() {
   drawTabs();
   tell("");
   content.replaceChildren();
-  if (state.tab === "learn") drawGuide(content, () => open("look"));
+  if (state.tab === "learn") drawGuide(content, () => open("look"), besides());
   else if (!state.runs.length) begin();
   else if (state.tab === "look") showLook();
   else if (state.tab === "closer") showCloser();

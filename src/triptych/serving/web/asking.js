@@ -14,8 +14,8 @@ export class Refused extends Error {
 }
 
 async function send(path, body, signal) {
-  const headers = { "Accept-Language": document.documentElement.lang, ...(key && { Authorization: `Bearer ${key}` }), ...(body && { "Content-Type": "application/json" }) };
-  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
+  const headers = { "Accept-Language": document.documentElement.lang, ...(key && { Authorization: `Bearer ${key}` }), ...(body && { "Content-Type": body instanceof Blob ? "application/octet-stream" : "application/json" }) };
+  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && !(body instanceof Blob) ? JSON.stringify(body) : body, signal });
   if (answer.ok) return answer;
   let words = `${answer.status} ${answer.statusText}`;
   try {
@@ -26,6 +26,9 @@ async function send(path, body, signal) {
 }
 
 export const ask = async (path, body, signal) => (await send(path, body, signal)).json();
+
+/** Send a sound as it is. */
+export const askSound = ask;
 
 /** Yield the events of a stream (server-sent events) as objects. */
 export async function* stream(path, body, signal) {

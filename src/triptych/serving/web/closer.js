@@ -1,8 +1,11 @@
 /* What can be done to a model from inside: heads off, the lens, states of another text, contributions, attributions. */
 import { make } from "/static/viewer.js";
 import { ask } from "/static/asking.js";
+import { card, methodOf, siteOf, stageOf } from "/static/cards.js";
+import { drawCurve } from "/static/deletion.js";
+import { drawFollow } from "/static/followed.js";
 import { drawBars, drawGrid, largest, printed } from "/static/grid.js";
-import { savers } from "/static/saving.js";
+import { drawMap } from "/static/map_of_parts.js";
 import { say } from "/static/texts.js";
 
 const FIRST = ["ablation", "contributions", "lens"], THEN = ["attributions", "deletion"];
@@ -11,33 +14,11 @@ const PAIRS = { // two texts that differ in one word
   decoder: [["Once upon a time there was a boy. He", "Once upon a time there was a girl. He"], ["Lily was happy because she", "Lily was sad because she"]],
   encoder: [["He was very good.", "He was very bad."], ["she won the game", "she lost the game"]],
 };
-const COLOURS = ["#1f77b4", "#c2410c", "#15803d", "#9333ea", "#be123c", "#64748b"];
-const WIDTH = 420, HEIGHT = 220, LEFT = 46, LOW = 24;
 
-const siteOf = (name) => { const [stack, layer, part, head] = name.split("."); return { row: `${say(`stack_${stack}`)} ${layer} ${say(`part_${part}`)}`, head }; };
-const methodOf = (name) => say(`method_${name}`);
-const stageOf = (name) => { const [layer, part] = name.split("."); return part ? `${layer} ${say(`part_${part}`)}` : say(`stage_${name}`); };
-
-function card(parent, key, hint, ...values) {
-  const found = make(parent, "section", { class: "card wide", "data-view": key });
-  make(found, "h2", {}, say(key));
-  if (hint) make(found, "p", { class: "hint" }, say(hint, ...values));
-  return found;
-}
-
-/** Draw a row for each part and a column for each head. */
 function drawAblation(parent, found) {
   for (const map of found.ablation) {
-    const own = card(parent, "ablation", "ablation_hint", found.score.of || say("the_answer"), map.base.toFixed(3)), rows = new Map();
-    map.sites.forEach((site, place) => {
-      const { row } = siteOf(site), value = map.changes[place];
-      rows.set(row, [...(rows.get(row) ?? []), { value, text: printed(value), told: say("off", site, value.toFixed(4)), site }]);
-    });
-    const cells = [...rows.values()], most = largest(map.changes);
-    for (const one of cells.flat()) one.isStrong = Math.abs(one.value) > most / 2;
-    const columns = [...Array(Math.max(...cells.map((line) => line.length))).keys()].map((head) => `${say("head_number", head + 1)}`);
-    drawGrid(own, { name: "ablation", title: say("ablation"), rows: [...rows.keys()], columns, cells: cells.map((line) => columns.map((_, place) => line[place] ?? null)), most, unit: say("nats"),
-      table: () => [["site", "change"], ...map.sites.map((site, place) => [site, map.changes[place]])] });
+    const own = card(parent, "ablation", "ablation_hint", found.score.of || say("the_answer"), map.base.toFixed(3));
+    drawMap(own, map);
     if (found.recurrent) make(own, "p", { class: "note" }, say("recurrent_ablation"));
   }
 }
@@ -82,26 +63,7 @@ function drawAttributions(parent, found) {
 }
 
 function drawDeletion(parent, { deletion }) {
-  const own = card(parent, "deletion", "deletion_hint", methodOf(deletion.most_faithful)), names = Object.keys(deletion.fall).sort((a, b) => deletion.area[b] - deletion.area[a]);
-  const all = Object.values(deletion.fall).flat(), top = Math.max(1e-9, ...all), bottom = Math.min(0, ...all);
-  const x = (share) => LEFT + share * (WIDTH - LEFT - 14), y = (value) => 8 + ((top - value) / (top - bottom)) * (HEIGHT - LOW - 8);
-  const svg = make(own, "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, class: "curves deletion", role: "img", "font-family": "system-ui, sans-serif", "font-size": 12,
-    "aria-label": `${say("deletion")}: ${names.map((name) => `${methodOf(name)} ${printed(deletion.area[name])}`).join(", ")}` });
-  for (const value of [bottom, 0, top].filter((one) => one === 0 || Math.abs(one) > (top - bottom) / 12)) {
-    make(svg, "path", { class: "grid", d: `M${LEFT} ${y(value)}H${WIDTH - 14}`, fill: "none" });
-    make(svg, "text", { class: "soft", x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, printed(value, false));
-  }
-  for (const share of [0, 0.5, 1]) make(svg, "text", { class: "soft", x: x(share), y: HEIGHT - 6, "text-anchor": share === 1 ? "end" : "middle" }, `${100 * share} %`);
-  const legend = make(own, "p", { class: "legend" });
-  names.forEach((name, place) => {
-    const points = deletion.fall[name].map((value, at) => `${x(deletion.shares[at]).toFixed(1)} ${y(value).toFixed(1)}`).join("L");
-    const path = make(svg, "path", { d: `M${points}`, fill: "none", stroke: COLOURS[place % COLOURS.length], "stroke-width": 2, "data-method": name, "data-area": deletion.area[name], ...(name === "random" && { "stroke-dasharray": "4 4" }) });
-    make(path, "title", {}, methodOf(name));
-    const key = make(legend, "span", { class: "run-key" }, `${methodOf(name)} ${printed(deletion.area[name])}`);
-    key.style.setProperty("--colour", COLOURS[place % COLOURS.length]);
-    if (name === deletion.most_faithful) key.style.fontWeight = 700;
-  });
-  savers(own, "deletion", () => svg, () => [["method", "share", "fall"], ...names.flatMap((name) => deletion.shares.map((share, at) => [name, share, deletion.fall[name][at]]))]);
+  drawCurve(card(parent, "deletion", "deletion_hint", methodOf(deletion.most_faithful)), deletion);
 }
 
 function drawPatching(parent, found) {
@@ -142,6 +104,7 @@ export async function drawCloser(parent, body, run, state, tell) {
   drawChoice(own, found, state, again, tell);
   drawViews(first, found, FIRST);
   drawOther(last, asked, run, state, tell);
+  drawFollow(make(parent, "div", { class: "cards" }), asked, run, found.names, state, tell);
   const more = await ask("/v1/interventions", { ...asked, views: THEN });
   if (!own.isConnected) return;
   drawViews(then, more, THEN);

@@ -52,7 +52,8 @@ function sources(name, row, column, found) {
   return [];
 }
 
-export function drawGuide(parent, onward) {
+/** Draw the calculation; onward() opens a run, besides() two runs side by side, or is null where there are none. */
+export function drawGuide(parent, onward, besides = null) {
   const state = structuredClone(START), intro = make(parent, "section", { class: "card wide" });
   make(intro, "h2", {}, say("guide_title"));
   make(intro, "p", { class: "hint" }, say("guide_hint"));
@@ -129,4 +130,11 @@ export function drawGuide(parent, onward) {
   make(end, "h2", {}, say("real_title"));
   make(end, "p", {}, say("real_hint"));
   make(end, "button", { type: "button", class: "main" }, say("real_go")).addEventListener("click", onward);
+  const forgotten = make(parent, "section", { class: "card", "data-view": "forgotten" });
+  make(forgotten, "h2", {}, say("forgotten_title"));
+  make(forgotten, "p", {}, say("forgotten_hint"));
+  const list = make(forgotten, "ol");
+  for (const number of [1, 2, 3]) make(list, "li", {}, say(`forgotten_${number}`));
+  if (besides) make(forgotten, "button", { type: "button", class: "main" }, say("forgotten_go")).addEventListener("click", besides);
+  else make(forgotten, "p", { class: "hint" }, say("forgotten_none"));
 }

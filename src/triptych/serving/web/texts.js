@@ -1,5 +1,6 @@
 /* The page's own texts in three languages; those of the pictures are in the viewer. */
 import { CLOSER } from "/static/texts_closer.js";
+import { MEASURED } from "/static/texts_measured.js";
 import { setLanguage as setViewer } from "/static/viewer.js";
 
 export const TEXTS = {
@@ -104,7 +105,7 @@ TEXTS["zh-Hans"] = {
   chat_hint: "写一则消息，模型会回答。", trace_fail: "无法跟踪这个答案：{0}",
 };
 
-for (const [name, texts] of Object.entries(CLOSER)) Object.assign(TEXTS[name], texts);
+for (const added of [CLOSER, MEASURED]) for (const [name, texts] of Object.entries(added)) Object.assign(TEXTS[name], texts);
 
 let current = "en";
 
