@@ -163,7 +163,7 @@ def words_of(
          for token in cells[number].tokens]
         for start, end in spans
     ]  # fmt: skip
-    return groups if all(groups) else None
+    return groups if groups and all(groups) else None
 
 
 def _plain(text: str) -> str:
