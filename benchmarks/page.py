@@ -90,6 +90,9 @@ def views(
         runs = json.load(answer)["runs"]
     found = {"learn": ("#learn", ".matrix .number")}
     for run in (one for one in runs if not only or one["name"] in only):
+        if run["view"] == "hearing":
+            found[f"look-{run['name']}"] = (f"#look?run={run['name']}", "[data-key=record]")
+            continue
         words = quote(text or TEXTS[run["architecture"]])
         given = f"?run={run['name']}&text={words}"
         found[f"look-{run['name']}"] = (f"#look{given}", "#found section .panels, #found .bars")
@@ -183,7 +186,7 @@ def timed(address: str, text: str | None) -> dict[str, float]:
     with urllib.request.urlopen(f"{address}/v1/runs", timeout=60) as answer:
         runs = json.load(answer)["runs"]
     found: dict[str, float] = {}
-    for run in runs:
+    for run in (one for one in runs if one["view"] != "hearing"):
         words = text or TEXTS[run["architecture"]]
         body = {
             "model": run["name"],

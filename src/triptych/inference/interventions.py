@@ -162,8 +162,7 @@ def intervene(
 
     if predictor.is_empty(example):
         raise UsageError(message("There is nothing to inspect: the text is empty."))
-    if asked.keep:
-        _refuse_keeping(predictor, asked)
+    _refuse_keeping(predictor, asked)
     if found is None:
         found = aimed(
             predictor, example, settings, target=target, token=asked.token, rival=asked.rival
@@ -179,8 +178,6 @@ def intervene(
     if asked.ablate:
         means = means_of(predictor, asked, development)
         result.ablation = _maps(predictor, probe, asked, means, development, settings, begin)
-        if asked.keep:
-            _keep_maps(predictor, result.ablation)
     if asked.patch is not None:
         _patch(result, found, predictor, example, asked.patch)
     if asked.contributions:
@@ -191,29 +188,25 @@ def intervene(
         result.deletion = development_curves(
             predictor, methods(predictor, asked), development, settings, begin, asked.keep
         )
-    if asked.arcs is not None:
-        result.arcs = _arcs(predictor, asked, asked.arcs, example.target_language, begin)
-    if asked.checkpoints:
-        result.checkpoints = _steps(predictor, example, found, asked, development, begin)
+    result.arcs = _arcs(predictor, asked, example.target_language, begin)
+    result.checkpoints = _steps(predictor, example, found, asked, development, begin)
     return result
 
 
 def _arcs(
-    predictor: Predictor,
-    asked: Interventions,
-    path: str | Path,
-    to: str | None,
-    begin: Begin | None,
-) -> GoldHeads:
+    predictor: Predictor, asked: Interventions, to: str | None, begin: Begin | None
+) -> GoldHeads | None:
     """Return how often each head finds the gold heads of a file, and keep it if that is asked."""
     from ..inspection.kept import keep
     from .gold_arcs import arcs_of, gold_heads
 
-    sentences = arcs_of(path)
+    if asked.arcs is None:
+        return None
+    sentences = arcs_of(asked.arcs)
     done = None if begin is None else begin("arcs", len(sentences))
     found = gold_heads(predictor, sentences, to, done)
     if asked.keep and predictor.run is not None:
-        keep(predictor.run, "arcs", {**found.to_json(), "file": Path(path).name})
+        keep(predictor.run, "arcs", {**found.to_json(), "file": Path(asked.arcs).name})
     return found
 
 
@@ -230,6 +223,8 @@ def _steps(
     from .at_checkpoints import at_checkpoints, count_of
 
     sites = parsed(predictor.model, asked.checkpoints)
+    if not sites:
+        return []
     done = None if begin is None else begin("checkpoints", count_of(predictor))
     return at_checkpoints(
         predictor, example, found, sites, token=asked.token, development=development, done=done
@@ -237,7 +232,9 @@ def _steps(
 
 
 def _refuse_keeping(predictor: Predictor, asked: Interventions) -> None:
-    """Raise UsageError where nothing of the run itself could be kept."""
+    """Raise UsageError where nothing of the run itself could be kept, though it is asked."""
+    if not asked.keep:
+        return
     if asked.without:
         raise UsageError(
             message(
@@ -328,6 +325,8 @@ def _maps(
         found.append(
             measured_map(predictor.model, measure, name, len(development), None, means, done)
         )
+    if asked.keep:
+        _keep_maps(predictor, found)
     return found
 
 

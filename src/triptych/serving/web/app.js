@@ -130,6 +130,7 @@ function drawPassage(form) {
 
 /** Answer the text with the chosen run, and with the one beside it. */
 async function go(prefix = [], label = "", step = 0) {
+  if (hears(runOf(state.run))) return; // an address cannot hold a sound
   if (!state.text.trim()) { tell(say("empty")); return; }
   const run = runOf(state.run), out = document.getElementById("answer");
   const asked = ++going, isLatest = () => asked === going;
