@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import SimpleNamespace
@@ -190,7 +191,7 @@ def test_the_microphone(page: Any, served: SimpleNamespace) -> None:
     page.goto(f"{page.address}/#look?run=listener")
     button = page.locator("[data-key=record]")
     button.click()
-    expect(button).to_contain_text("Stop (0.5", timeout=60_000)
+    expect(button).to_have_text(re.compile(r"Stop \((0\.[5-9]|[1-9])"), timeout=60_000)
     with page.expect_response("**/v1/hearing*") as answered:
         button.click()
     sound = answered.value.request.post_data_buffer
