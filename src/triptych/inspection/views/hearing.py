@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..html import Picture, in_words
-from .bars import HEAT, INK, LINE, MARK, escaped
+from .bars import HEAT, INK, LINE, MARK, escaped, width_of
 
 LEFT, TOP, ROW, GAP = 96, 20, 18, 10  # pixels: the labels' room, above, of a row, between parts
 MEL_HEIGHT, SECOND, LEAST, MOST = 132, 150, 480, 2400  # pixels; a second is this wide
+LETTER = 12 / 14  # of the widths that `width_of` gives
 MOST_COLUMNS, MOST_TOKENS = 1500, 120  # frames of the picture; tokens with a row of weights
 TITLE = {"en": "What was heard", "zh-Hant": "聽到了什麼"}
 LEGENDS = {
@@ -138,25 +139,36 @@ def _labels(found: Heard, marks: int, alone: int, per: float) -> list[str]:
 def _placed(found: Heard, top: int, per: float) -> list[str]:
     """Draw each token from its first to its last second; scripts read both."""
     drawn: list[str] = []
+    free = 0.0  # a label that would cover another is left out; its title stays
     for number, (name, (a, b)) in enumerate(zip(found.tokens, found.spans, strict=True)):
         x, wide = LEFT + a * per, max(2.0, (b - a) * per)
+        left = x + (wide - width_of(name) * LETTER) / 2
+        label = (
+            f'<text class="ink" fill="{INK}" x="{x + wide / 2:.1f}" y="{top + 13}" '
+            f'text-anchor="middle">{escaped(name)}</text>'
+        )
+        label, free = (label, left + width_of(name) * LETTER) if left >= free else ("", free)
         drawn.append(
             f'<g class="placed" data-token="{number}" data-start="{a:.3f}" data-end="{b:.3f}">'
             f"<title>{escaped(name)}: {a:.2f}-{b:.2f} s</title>"
             f'<rect class="bar" fill="{HEAT}" fill-opacity="0.3" x="{x:.1f}" y="{top}" '
-            f'width="{wide:.1f}" height="{ROW}" rx="2"/>'
-            f'<text class="ink" fill="{INK}" x="{x + wide / 2:.1f}" y="{top + 13}" '
-            f'text-anchor="middle">{escaped(name)}</text></g>'
+            f'width="{wide:.1f}" height="{ROW}" rx="2"/>{label}</g>'
         )
     return drawn
 
 
 def _alone(found: Heard, top: int, per: float) -> list[str]:
-    return [
-        f'<text class="alone" fill="{MARK}" data-at="{at:.3f}" x="{LEFT + at * per:.1f}" '
-        f'y="{top + 13}">{escaped(name)}</text>'
-        for at, name in found.alone
-    ]
+    drawn: list[str] = []
+    free = 0.0
+    for at, name in found.alone:
+        x = LEFT + at * per
+        if x >= free:
+            drawn.append(
+                f'<text class="alone" fill="{MARK}" data-at="{at:.3f}" x="{x:.1f}" '
+                f'y="{top + 13}">{escaped(name)}</text>'
+            )
+            free = x + width_of(name) * LETTER
+    return drawn
 
 
 def _weights(found: Heard, top: int, wide: int, shown: int) -> list[str]:

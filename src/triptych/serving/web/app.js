@@ -70,13 +70,13 @@ function drawForm(parent, act) {
   const line = make(form, "div", { class: "fields" });
   const names = state.runs.map((one) => [one.name, one.name]), run = runOf(state.run);
   select(line, "run", names, state.run, (value) => { Object.assign(state, { run: value, found: null, isCloser: false }); going += 1; forget(); show(); });
-  const others = state.runs.filter((one) => one.name !== run.name && one.architecture === run.architecture);
-  if (others.length && state.tab === "look") select(line, "beside", [["", say("nothing")], ...others.map((one) => [one.name, one.name])], state.beside, (value) => { state.beside = value; });
+  const others = state.runs.filter((one) => one.name !== run.name && one.architecture === run.architecture && hears(one) === hears(run));
+  if (others.length && state.tab === "look" && !hears(run)) select(line, "beside", [["", say("nothing")], ...others.map((one) => [one.name, one.name])], state.beside, (value) => { state.beside = value; });
   if (run.targets.length > 1) {
     if (!run.targets.includes(state.to)) state.to = run.targets.find((one) => one === document.documentElement.lang) ?? run.target ?? run.targets[0];
     select(line, "to", run.targets.map((one) => [one, one]), state.to, (value) => { state.to = value; });
   }
-  if (run.architecture === "encoder-decoder") select(line, "beams", ["1", "2", "3", "5"].map((one) => [one, one]), String(state.beams), (value) => { state.beams = Number(value); });
+  if (run.architecture === "encoder-decoder" && !hears(run)) select(line, "beams", ["1", "2", "3", "5"].map((one) => [one, one]), String(state.beams), (value) => { state.beams = Number(value); });
   make(form, "p", { class: "hint" }, about(run));
   if (hears(run)) { drawSound(form, tell, goSound); return; }
   const label = make(form, "label", { class: "field text" });
@@ -161,6 +161,7 @@ function showFound() {
   const [{ run, trace }] = state.found;
   const out = document.getElementById("answer");
   if (trace.target_text || run.writes) out.textContent = trace.target_text;
+  out.classList.toggle("columns", run.view === "arcs");
   showBeside(holder);
   if (run.architecture === "encoder") drawAnswer(holder, run, state.text, state.passage).catch((error) => tell(say("failed", error.message)));
   if (trace.steps) drawSteps(holder, trace, state.steps, go, () => go());
@@ -246,7 +247,7 @@ function askKey() {
 
 /** Return what opens a long sentence answered by a Transformer and an RNN, where both are served. */
 function besides() {
-  const recurrent = state.runs.filter((one) => one.recurrent), plain = state.runs.find((one) => !one.recurrent && recurrent.some((other) => other.architecture === one.architecture));
+  const recurrent = state.runs.filter((one) => one.recurrent), plain = state.runs.find((one) => !one.recurrent && !hears(one) && recurrent.some((other) => other.architecture === one.architecture));
   if (!plain) return null;
   const other = recurrent.find((one) => one.architecture === plain.architecture && !one.attention) ?? recurrent.find((one) => one.architecture === plain.architecture);
   return () => { Object.assign(state, { run: plain.name, beside: other.name, text: longFor(plain), found: null }); open("look"); go(); };
