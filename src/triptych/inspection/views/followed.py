@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..html import Picture, in_words
+from ..html import Language, Picture, in_words
 from .bars import escaped
 from .grid import Cell, Label, colour_bar, grid, printed
 from .interventions_texts import ARCS, LEGENDS, TITLES
@@ -21,13 +21,14 @@ def followed(found: InterventionResults) -> list[Picture]:
     """Return a picture of gold arcs, and of each part that was followed."""
     drawn: list[Picture] = []
     if found.arcs is not None:
-        count = str(found.arcs.sentences)
-        titles = {name: text.format(count) for name, text in TITLES["arcs"].items()}
-        drawn.append(Picture(titles, _arcs(found.arcs)))
+        drawn.append(Picture(_title("arcs", found.arcs.sentences), _arcs(found.arcs)))
     for one in found.checkpoints:
-        titles = {name: text.format(one.site) for name, text in TITLES["checkpoints"].items()}
-        drawn.append(Picture(titles, _checkpoints(one)))
+        drawn.append(Picture(_title("checkpoints", one.site), _checkpoints(one)))
     return drawn
+
+
+def _title(key: str, value: object) -> dict[Language, str]:
+    return {name: text.format(value) for name, text in TITLES[key].items()}
 
 
 def _percent(share: float) -> str:
@@ -47,7 +48,9 @@ def _arcs(found: GoldHeads) -> str:
         name: _percent(float(found.offsets[offset][0]))
         for name, offset in (("back", -1), ("ahead", 1))
     }
-    texts = {name: text.format(**values) for name, text in LEGENDS["arcs"].items()}
+    texts: dict[Language, str] = {
+        name: text.format(**values) for name, text in LEGENDS["arcs"].items()
+    }
     names = ("relation", "words", "head", "found", "offset")
     lines = ["<table><tr>", *(f"<th>{in_words(ARCS[name])}</th>" for name in names), "</tr>"]
     for row, relation in enumerate(found.relations[:MOST_RELATIONS]):
