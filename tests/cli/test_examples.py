@@ -61,11 +61,10 @@ def test_parts_are_changed_and_measured(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     module = example("change_one_part")
-    monkeypatch.setattr(
-        module,
-        "VARIANTS",
-        {"rotary positions": {**module.VARIANTS["rotary positions"], "validation.examples": 10}},
-    )
+    small = {"model.width": 32, "model.heads": 2, "model.inner_width": 64, "model.layers": 1,
+             "validation.examples": 10}  # fmt: skip
+    variants = {"rotary positions": {**module.VARIANTS["rotary positions"], **small}}
+    monkeypatch.setattr(module, "VARIANTS", variants)
     module.main(2)
     header, row = capsys.readouterr().out.strip().split("\n")
     assert "exact match" in header and row.startswith("rotary positions") and row.endswith("%")
