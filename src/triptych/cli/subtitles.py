@@ -50,7 +50,7 @@ class SubtitleFlags:
                 "A file of subtitles (.srt, .vtt, .ass), or - for stdin (.srt), cue by cue. Each "
                 "cue is translated, or each line of it with a speaker's dash; numbers and times "
                 "are kept, and the number of lines if it suffices. Written to stdout."
-            )
+            ),
         ),
     ] = None
     line_width: Annotated[
