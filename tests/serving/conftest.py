@@ -49,8 +49,9 @@ def served(engines: dict[str, Engine]) -> Served:
     return Served(engines)
 
 
-@pytest.fixture()
+@pytest.fixture(scope="module")
 def client(engines: dict[str, Engine]) -> Iterator[TestClient]:
+    """An application of the file's own: to build its routes takes longer than most requests."""
     app: Any = build_app(Served(engines))
     with TestClient(app, base_url="http://localhost") as found:
         yield found

@@ -56,7 +56,7 @@ def served(index: Index) -> Iterator[Served]:
     scheduler.close()
 
 
-@pytest.fixture()
+@pytest.fixture(scope="module")
 def client(served: Served) -> Iterator[TestClient]:
     app: Any = build_app(served)
     with TestClient(app, base_url="http://localhost") as found:
