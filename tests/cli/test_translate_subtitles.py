@@ -18,7 +18,7 @@ from triptych.errors import TriptychError
 from triptych.tasks.task import Prediction
 
 Command = Callable[..., SimpleNamespace]
-OPTIONS = dict.fromkeys(
+OPTIONS: dict[str, Any] = dict.fromkeys(
     ("to", "source_language", "truncate", "draft", "precision", "engine", "overrides")
 )
 TIMES = "00:00:{0:02},000 --> 00:00:{1:02},500"

@@ -19,7 +19,10 @@ from .audio import RATE, AudioStream, Samples, audio_info, change_speed, is_sile
 from .log_mel import MELS, WHISPER_SECONDS, log_mel, whisper_log_mel
 
 FrontEnd = Literal["log-mel", "log-mel-80db", "whisper", "whisper-128"]
-DECIBELS = {"log-mel": None, "log-mel-80db": 80.0}  # what our own front ends keep
+DECIBELS: dict[str, float | None] = {
+    "log-mel": None,
+    "log-mel-80db": 80.0,
+}  # what our own front ends keep
 FRAMES_A_SECOND = 100
 CACHE_BYTES = 2 << 30  # of features that training keeps in memory
 QUIET_SECONDS, STEP_SECONDS = 0.2, 0.02  # what must be quiet at a cut, and how finely it is sought
