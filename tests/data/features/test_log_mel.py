@@ -129,5 +129,5 @@ def test_bands_without_sound_are_no_noise() -> None:
     filtered = np.fft.irfft(spectrum).astype(np.float32)
     high = slice(66, 80)
     inside = slice(1, -1)  # where the clip is mirrored there is a click
-    assert log_mel(filtered)[high, inside].std() > 0.9, "loud noise"
+    assert log_mel(filtered)[high, inside].std() > 0.3, "as loud as sound"
     assert log_mel(filtered, decibels=80.0)[high, inside].std() < 0.01
