@@ -121,12 +121,12 @@ def test_learns_and_reports(tmp_path: Path) -> None:
     assert not list((tmp_path / "run").glob(".*"))
 
 
-@pytest.mark.parametrize(("optimizer", "stops"), [("adamw", (3, 7, 22)), ("muon", (22,))])
-def test_resumed_is_uninterrupted(tmp_path: Path, optimizer: str, stops: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_resumed_is_uninterrupted(tmp_path: Path, optimizer: str) -> None:
     settings: dict[str, Any] = {"optimizer": optimizer, "steps": 26}
     settings["validation"] = {"every_steps": 4}
     finish(make_job(tmp_path / "whole", **settings))
-    for stop in stops:  # before a checkpoint, after one, after a validation
+    for stop in (3, 7, 22):  # before a checkpoint, after one, after a validation
         path = tmp_path / f"stopped-{stop}"
         with pytest.raises(RuntimeError, match="killed"):
             finish(failing_after(make_job(path, **settings), stop))

@@ -15,7 +15,7 @@ from ..data.features.clips import FRAMES_A_SECOND, clip_windows, has_sound
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
 from ..messages import message
-from .transcribing import token_states
+from .transcribing import token_states, window_of
 
 if TYPE_CHECKING:
     from ..inspection.views.hearing import Heard
@@ -36,13 +36,7 @@ def hear(
         UsageError: The run reads no sound, or nothing can be heard.
         DataError: The sound cannot be read.
     """
-    window = predictor.task.options.get("window")
-    if predictor.task.input != "audio" or window is None:
-        raise UsageError(
-            "A run for {name} does not read sound. Use a run for transcription.",
-            name=predictor.task.name,
-        )
-    windows = clip_windows(example, float(window))
+    windows = clip_windows(example, window_of(predictor))
     for start, samples in windows:
         if has_sound(samples):
             is_whole = start == (example.start or 0.0) and next(windows, None) is None

@@ -78,16 +78,11 @@ def transcribe(
         settings: How texts are decoded; None: the run's defaults.
         heard: Receives the seconds of each window once it is done.
     """
-    window = predictor.task.options.get("window")
-    if "audio" not in predictor.task.needs or window is None:
-        raise UsageError(
-            "A run for {name} does not read sound. Use a run for transcription.",
-            name=predictor.task.name,
-        )
+    window = window_of(predictor)
     if predictor.task.follow is not None:
         yield from _followed(predictor, example, settings or predictor.decoding, heard)
         return
-    for start, samples in clip_windows(example, float(window)):
+    for start, samples in clip_windows(example, window):
         seconds = len(samples) / RATE
         if has_sound(samples):
             found = _heard(predictor, samples, settings or predictor.decoding, start, example.place)
@@ -95,6 +90,20 @@ def transcribe(
                 yield found
         if heard is not None:
             heard(seconds)
+
+
+def window_of(predictor: Predictor) -> float:
+    """Return the seconds of sound that a run reads at once.
+
+    Raises UsageError for a run that reads no sound.
+    """
+    window = predictor.task.options.get("window")
+    if "audio" not in predictor.task.needs or window is None:
+        raise UsageError(
+            "A run for {name} does not read sound. Use a run for transcription.",
+            name=predictor.task.name,
+        )
+    return float(window)
 
 
 def _followed(
