@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import sys
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
     app: Any = build_app(Served({"whisper": engine}))
     with TestClient(app, base_url="http://localhost") as client:
         yield SimpleNamespace(client=client, run=run, sound=(path / "a.wav").read_bytes(),
-                              path=path / "a.wav")  # fmt: skip
+                              path=path / "a.wav", app=app)  # fmt: skip
     scheduler.close()
 
 
@@ -82,6 +83,47 @@ def test_a_pipeline_takes_the_sound_itself(served: SimpleNamespace) -> None:
     assert answer.status_code == 200 and answer.json()["text"] == wanted.text
     first = wanted.details["segments"][0]
     assert answer.json()["chunks"][0]["timestamp"] == [first["start"], first["end"]]
+
+
+def as_json(**parameters: Any) -> Any:
+    return {"inputs": base64.b64encode(b"RIFF").decode(), "parameters": parameters}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (["RIFF"], "inputs, a sound file in base64"),
+        ({"inputs": "?"}, "inputs, a sound file in base64"),
+        (as_json(volume=11), "parameters has no 'volume'"),
+        (as_json(generate_kwargs={"beams": 5}), "generate_kwargs has no 'beams'"),
+        (as_json(generate_kwargs=[5]), "generate_kwargs must be an object"),
+        (as_json(generation_parameters={"task": "sing"}), "'transcribe' or 'translate'"),
+        (as_json(generation_parameters={"language": 1}), "language must be a text"),
+        (as_json(return_timestamps="word"), "return_timestamps must be true or false"),
+        (as_json(), "is not a sound file"),
+    ],
+)
+def test_bad_pipeline_bodies_are_said(served: SimpleNamespace, body: Any, words: str) -> None:
+    answer = served.client.post("/v1/tasks/automatic-speech-recognition", json=body)
+    assert answer.status_code == 400 and words in answer.text
+
+
+def test_hugging_faces_client_transcribes(served: SimpleNamespace, listen: Any) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    (wanted,) = served.run.predict([{"audio": str(served.path), "source_language": "en"}])
+    (found_out,) = served.run.predict([str(served.path)])
+    (translated,) = served.run.predict([str(served.path)], to="en")
+    with listen(served.app) as address:
+        client = hub.InferenceClient(f"{address}/v1/tasks/automatic-speech-recognition")
+
+        def write(**given: Any) -> Any:
+            return client.automatic_speech_recognition(served.sound, extra_body=given or None)
+
+        assert write().text == found_out.text != ""
+        told = write(generation_parameters={"language": "en"})
+        assert told.text == wanted.text and told.chunks
+        assert not write(return_timestamps=False).chunks
+        assert write(generate_kwargs={"task": "translate"}).text == translated.text
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,12 @@ A file arrives whole, within the limit of a request's body, and is decoded from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -14,6 +18,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from ..tasks.task import Prediction
 from .limits import LONGEST_NAME
+from .pipeline_parameters import flag
 from .problems import ApiError
 from .served import Served, ServedRun
 
@@ -36,7 +41,14 @@ _FORM: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipar
 }}}}  # fmt: skip
 _SOUND: dict[str, Any] = {"requestBody": {"required": True, "content": {
     "application/octet-stream": {"schema": {**_TEXT, "format": "binary"}},
+    "application/json": {"schema": {
+        "type": "object", "required": ["inputs"],
+        "properties": {"inputs": _TEXT, "model": _TEXT, "parameters": {"type": "object"}},
+    }},
 }}}  # fmt: skip
+# what a client may put among the parameters of a pipeline, and among those of generation
+PARAMETERS = {"return_timestamps", "generation_parameters", "generate_kwargs"}
+GENERATION = {"language", "task", "temperature"}
 
 
 def build(served: Served) -> APIRouter:
@@ -56,16 +68,75 @@ def build(served: Served) -> APIRouter:
     @router.post("/v1/tasks/automatic-speech-recognition", openapi_extra=_SOUND)
     async def recognize(request: Request) -> JSONResponse:
         """Write down what the sound says that is the body of the request."""
-        run = _run(served, request.query_params.get("model"))
-        sound = await request.body()
-        found = await _heard(run, sound, "The sound", None, None)
+        body, named = await request.body(), request.query_params.get("model")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        asked = _asked(body, named) if kind == "application/json" else _Sound(body, named)
+        found = await _heard(_run(served, asked.model), asked.sound, "The sound", asked.language,
+                             asked.into, asked.temperature)  # fmt: skip
         chunks = [
             {"timestamp": [one["start"], one["end"]], "text": one["text"]}
             for one in found.details.get("segments", ())
         ]
-        return JSONResponse({"text": found.text, **({"chunks": chunks} if chunks else {})})
+        timed = chunks and asked.timestamps
+        return JSONResponse({"text": found.text, **({"chunks": chunks} if timed else {})})
 
     return router
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """Hold what a client of a pipeline sent: a sound file, and how it is to be written down."""
+
+    sound: bytes
+    model: str | None = None
+    language: str | None = None
+    into: str | None = None
+    temperature: float = 0.0
+    timestamps: bool = True
+
+
+def _asked(body: bytes, named: str | None) -> _Sound:
+    """Read a JSON body: `inputs` in base64 and `parameters`, as InferenceClient writes them."""
+    try:
+        given: object = json.loads(body)
+        sound = base64.b64decode(cast(Any, given)["inputs"], validate=True)
+    except (ValueError, RecursionError, TypeError, KeyError, binascii.Error):
+        raise ApiError(
+            "The body must be a sound file, or a JSON object with inputs, a sound file in base64."
+        ).at(400, "inputs") from None
+    whole = cast("dict[str, Any]", given)
+    parameters = _table(whole, "parameters", PARAMETERS)
+    generation = {
+        name: value
+        for table in ("generate_kwargs", "generation_parameters")
+        for name, value in _table(parameters, table, GENERATION).items()
+    }
+    task = generation.get("task", "transcribe")
+    if task not in ("transcribe", "translate"):
+        raise ApiError("task must be 'transcribe' or 'translate'.").at(400, "task")
+    language, model = generation.get("language"), whole.get("model", named)
+    for name, value in (("language", language), ("model", model)):
+        if value is not None and not isinstance(value, str):
+            raise ApiError("{name} must be a text.", name=name).at(400, name)
+    return _Sound(sound, model, language, INTO if task == "translate" else None,
+                  _temperature(generation.get("temperature")),
+                  flag(parameters, "return_timestamps", True))  # fmt: skip
+
+
+def _table(given: Mapping[str, Any], name: str, known: set[str]) -> dict[str, Any]:
+    """Return a table of `given`, empty where it has none. Raises ApiError for another name."""
+    found: object = given.get(name) or {}
+    if not isinstance(found, dict):
+        raise ApiError("{name} must be an object.", name=name).at(400, name)
+    table = cast("dict[str, Any]", found)
+    for one in sorted(set(table) - known):
+        raise ApiError(
+            "{table} has no '{name}'; it may have {known}.",
+            table=name,
+            name=one[:LONGEST_NAME],
+            known=", ".join(sorted(known)),
+        ).at(400, name)
+    return table
 
 
 async def _answer(served: Served, request: Request, into: str | None) -> Response:
@@ -90,7 +161,7 @@ async def _answer(served: Served, request: Request, into: str | None) -> Respons
     run = _run(served, _text(form, "model"))
     name = (upload.filename or "The file")[:LONGEST_NAME]
     found = await _heard(run, await upload.read(), name, _text(form, "language"), into,
-                         _temperature(form))  # fmt: skip
+                         _temperature(_text(form, "temperature")))  # fmt: skip
     return _shown(found, kind, into)
 
 
@@ -99,11 +170,10 @@ def _text(form: FormData, name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _temperature(form: FormData) -> float:
-    given = _text(form, "temperature")
+def _temperature(given: object) -> float:
     try:
-        value = float(given or 0)
-    except ValueError:
+        value = float(cast(Any, given) or 0)
+    except (TypeError, ValueError):
         value = -1.0
     if not 0 <= value <= 1:
         raise ApiError("temperature must be a number from 0 to 1.").at(400, "temperature")
