@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +18,12 @@ from triptych.errors import UsageError
 Command = Callable[..., SimpleNamespace]
 
 
+def seconds_of_children() -> float:
+    """Return the processor time of ended children: that of a busy machine is no longer."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
+
+
 def test_help_imports_no_torch_and_is_quick() -> None:
     code = (
         "import sys, triptych.cli.main as m; code = m.run(['--help']); "
@@ -25,11 +31,11 @@ def test_help_imports_no_torch_and_is_quick() -> None:
     )
     fastest = 9.0
     for _ in range(3):
-        began = time.perf_counter()
+        began = seconds_of_children()
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
         )
-        fastest = min(fastest, time.perf_counter() - began)
+        fastest = min(fastest, seconds_of_children() - began)
     assert done.stderr.split() == ["0", "False", "False"]
     assert all(verb in done.stdout for verb in (*VERBS, "data"))
     assert fastest < 0.4

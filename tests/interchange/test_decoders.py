@@ -80,4 +80,6 @@ def test_in_and_out(tmp_path: Path, name: str) -> None:
     assert type(again) is type(there)
     forget(there)
     with torch.no_grad():
-        assert torch.equal(again.eval()(given[0][None]).logits, there(given[0][None]).logits)
+        found, wanted = (one.eval()(given[0][None]).logits for one in (again, there))
+    # The same weights lie elsewhere in memory, where some kernels round differently.
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)

@@ -71,7 +71,9 @@ def test_in_and_out(tmp_path: Path, name: str) -> None:
         tmp_path / "out", attn_implementation="eager"
     )
     assert type(again) is type(there)
-    assert torch.equal(theirs(again.eval(), encoded[0]), theirs(there, encoded[0]))
+    # The same weights lie elsewhere in memory, where some kernels round differently.
+    wanted = theirs(there, encoded[0])
+    torch.testing.assert_close(theirs(again.eval(), encoded[0]), wanted, rtol=1e-6, atol=1e-6)
     import_folder(tmp_path / "out", tmp_path / "again")
     one, other = (Run(tmp_path / name).read_config() for name in ("run", "again"))
     assert (one.task, one.options) == (other.task, other.options)

@@ -158,7 +158,9 @@ def test_in_and_out(transformers: Any, tmp_path: Path, kind: str, tied: bool) ->
     assert certificate.mapped == len(before)
     again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
     with torch.no_grad():
-        assert torch.equal(again(ids[None]).logits, there(ids[None]).logits)
+        found, wanted = (one(ids[None]).logits for one in (again, there))
+    # The same weights lie elsewhere in memory, where some kernels round differently.
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
     assert json.loads((tmp_path / "out" / "tokenizer.json").read_text()) == json.loads(
         (tmp_path / "there" / "tokenizer.json").read_text()
     )
