@@ -5,6 +5,7 @@ Imports no torch.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from .table import DataTable, Names
 
 Reader = Callable[[list[str], DataTable, Sequence[str], Notify | None], list[Example]]
 Item = TypeVar("Item")
+LONGEST_NAME_BYTES = 255
 # Field that is learnt from -> reader of files(names, data table, needs, report). First match wins.
 READERS: dict[str, Reader] = {
     "audio": clips.read,
@@ -201,8 +203,19 @@ def refuse_idle_split(data: DataTable) -> None:
 
 
 def names_of(given: Names) -> list[str]:
-    """Return one file name or several as a list."""
-    return [given] if isinstance(given, str) else list(given)
+    """Return one file name or several as a list. Raises DataError for one that no file can have."""
+    names = [given] if isinstance(given, str) else list(given)
+    for name in names:
+        part = max(Path(name).parts, key=len, default="")
+        if len(os.fsencode(part)) > LONGEST_NAME_BYTES:
+            raise DataError(
+                "{name}… cannot be the name of a file: a part of it has {size:,} bytes, and file "
+                "systems allow {most}.",
+                name=name[:60],
+                size=len(os.fsencode(part)),
+                most=LONGEST_NAME_BYTES,
+            )
+    return names
 
 
 def split_files(data: DataTable) -> dict[str, list[str]]:
