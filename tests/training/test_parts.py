@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -303,3 +304,25 @@ def test_model_card() -> None:
         "core",
     ):
         assert expected in text
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_a_damaged_state_of_an_optimizer_is_refused(kind: Literal["adamw", "muon"]) -> None:
+    """Names without a parameter or a key, keys that are missing, another optimizer's keys."""
+    weight, bias = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))
+    settings = TrainingSettings(steps=1, optimizer=kind)
+    optimizers = Optimizers({"blocks.0.weight": weight, "blocks.0.bias": bias}, settings)
+    for parameter in (weight, bias):
+        parameter.grad = torch.ones_like(parameter)
+    optimizers.step(0.1)
+    held = optimizers.tensors()
+    optimizers.load(held, "optimizer.safetensors")
+    for name in held:
+        without = {one: held[one] for one in held if one != name}
+        renamed = {**without, name.replace("/", "_"): held[name]}
+        lacks = kind == "adamw" or "bias" in name
+        with pytest.raises(RunError, match="does not fit the model"):
+            optimizers.load(renamed, "optimizer.safetensors")
+        if lacks:
+            with pytest.raises(RunError, match=f"lacks '{name}'"):
+                optimizers.load(without, "optimizer.safetensors")

@@ -21,6 +21,8 @@ from .settings import TrainingSettings
 FOREACH_NORM: Callable[[list[Tensor]], list[Tensor]] = cast(Any, torch)._foreach_norm
 FOREACH_MUL: Callable[[list[Tensor], float], None] = cast(Any, torch)._foreach_mul_
 VECTOR_NORM: Callable[[Tensor], Tensor] = cast(Any, torch).linalg.vector_norm
+# what each keeps of a parameter, by whether it is Muon
+STATES = {True: {"momentum_buffer"}, False: {"step", "exp_avg", "exp_avg_sq"}}
 _LAYER = re.compile(r"(.*?)\.?blocks\.(\d+)\.")
 
 
@@ -98,7 +100,7 @@ class Optimizers:
         }
         states: dict[str, dict[str, Tensor]] = {}
         for full_name, tensor in tensors.items():
-            name, key = full_name.rsplit("/", 1)
+            name, _, key = full_name.rpartition("/")
             parameter = self.parameters.get(name)
             if parameter is None or (tensor.ndim and tensor.shape != parameter.shape):
                 raise RunError(
@@ -113,6 +115,14 @@ class Optimizers:
                 raise RunError(
                     f"{where} was written by another optimizer. Resume with the run's own "
                     "training.optimizer."
+                )
+            if lacking := STATES[isinstance(optimizer, torch.optim.Muon)] - state.keys():
+                raise RunError(
+                    "{where} lacks '{name}/{key}': it is damaged. Delete its folder to go on from "
+                    "the checkpoint before it.",
+                    where=where,
+                    name=name,
+                    key=sorted(lacking)[0],
                 )
             optimizer.state[parameter] = state
 
