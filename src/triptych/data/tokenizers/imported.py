@@ -249,7 +249,7 @@ class ImportedTokenizer(Tokenizer):
         other._before = None
         return other
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash everything that decides the ids of a text with SHA-256.
 
