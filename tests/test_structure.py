@@ -65,7 +65,7 @@ LONG: dict[str, int] = {
     "cli/compare.py:compare": 64,
     "cli/init.py:init": 98,
     "cli/inspect.py:inspect": 61,
-    "cli/predict.py:predict": 73,
+    "cli/predict.py:predict": 63,
     "model/r_drop.py:forward": 53,
 }
 

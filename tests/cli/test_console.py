@@ -19,8 +19,9 @@ import pytest
 
 import triptych.cli
 from triptych.cli import chat, console
+from triptych.cli.answering import one_line
 from triptych.cli.main import message_of, run
-from triptych.cli.predict import one_line, print_as_written
+from triptych.cli.predict import print_as_written
 from triptych.inference.predictor import Predictor
 from triptych.tasks.specs import SPECS
 

@@ -21,22 +21,14 @@ from .answer_indexed import (
     refuse_beside_index,
     refuse_without_index,
 )
+from .answering import decoding_changes, unread_tokens
 from .console import Counting, is_terminal, put, talk
+from .filing import UNFILED, Filing
 from .inputs import count_inputs
-from .notes import NO_INPUT, tell_empty
+from .loading import EngineName, Precision, load_run
+from .notes import NO_INPUT, some, tell_empty
 from .outputs import refuse_output
-from .predict import (
-    EngineName,
-    Overrides,
-    Precision,
-    blocks,
-    decoding_changes,
-    demand,
-    load_run,
-    predict,
-    some,
-    unread_tokens,
-)
+from .predict import Overrides, blocks, demand, predict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +50,7 @@ def answer(
     top: int = 5,
     jsonl: bool = False,
     indexed: Annotated[IndexFlags, Parameter(name="*")] = WITHOUT,
+    filing: Annotated[Filing, Parameter(name="*")] = UNFILED,
     precision: Precision = "float32",
     engine: EngineName = "native",
     overrides: Overrides = None,
@@ -70,8 +63,9 @@ def answer(
         Folder of a run for question-answering, which finds answers, or for generative-answering,
         which writes them.
     question
-        One or several questions. With neither --passage nor --documents each is a question and a
-        passage with a tab between, or a JSON object with the keys question and passage.
+        One or several questions; with --out the file that holds them. With neither --passage nor
+        --documents each is a question and a passage with a tab between, or a JSON object with the
+        keys question and passage.
     passage
         A file or a text in which to find the answers.
     documents
@@ -92,6 +86,7 @@ def answer(
     if top < 1:
         raise UsageError("--top is {top}; it must be 1 or more.", top=top)
     if indexed.index is not None:
+        filing.refuse_beside("--index")
         refuse_beside_index(passage, documents, retriever, engine)
         return answer_indexed(run, question, indexed, top, jsonl, precision, overrides)
     refuse_without_index(indexed)
@@ -100,9 +95,10 @@ def answer(
         _refuse_retriever(retriever)
         return predict(
             run, *question, passage=passage, jsonl=jsonl, precision=precision, engine=engine,
-            overrides=overrides,
+            filing=filing, overrides=overrides,
         )  # fmt: skip
     _refuse_both(passage)
+    filing.refuse_beside("--documents")
     return _search(run, question, documents, retriever, top, jsonl, (precision, engine), overrides)
 
 

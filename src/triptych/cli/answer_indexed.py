@@ -12,11 +12,13 @@ from cyclopts import Parameter
 
 from ..errors import UsageError, shell_command
 from ..messages import Message, message
+from .answering import decoding_changes, unread_tokens
 from .console import put, talk
 from .inputs import count_inputs
 from .language import help_text
-from .notes import NO_INPUT, tell_empty
-from .predict import Precision, blocks, decoding_changes, load_run, some, unread_tokens
+from .loading import Precision, load_run
+from .notes import NO_INPUT, some, tell_empty
+from .predict import blocks
 
 if TYPE_CHECKING:
     from ..inference.retrieval.answers import CitedAnswer

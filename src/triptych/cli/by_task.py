@@ -7,7 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .predict import EngineName, Overrides, Precision, demand, predict, print_as_written
+from .filing import UNFILED, Filing
+from .loading import EngineName, Precision
+from .predict import Overrides, demand, predict, print_as_written
 from .prompting import NOTHING, Prompting
 
 
@@ -19,6 +21,7 @@ def classify(
     truncate: int | None = None,
     precision: Precision = "float32",
     engine: EngineName = "native",
+    filing: Annotated[Filing, Parameter(name="*")] = UNFILED,
     overrides: Overrides = None,
 ) -> int:
     """Classify texts, or stdin line by line: a label, several labels or a number for each.
@@ -30,7 +33,7 @@ def classify(
     run
         Folder of a run for classification.
     text
-        One or several texts.
+        One or several texts; with --out the file whose lines are answered.
     jsonl
         Print one JSON object per text: the label, the probability of every label, the number of
         tokens not read.
@@ -49,6 +52,7 @@ def classify(
         truncate=truncate,
         precision=precision,
         engine=engine,
+        filing=filing,
         overrides=overrides,
     )
 
@@ -62,6 +66,7 @@ def tag(
     truncate: int | None = None,
     precision: Precision = "float32",
     engine: EngineName = "native",
+    filing: Annotated[Filing, Parameter(name="*")] = UNFILED,
     overrides: Overrides = None,
 ) -> int:
     """Tag texts, or stdin line by line: entities in brackets, or a tag for each word.
@@ -71,7 +76,7 @@ def tag(
     run
         Folder of a run for tagging.
     text
-        One or several texts.
+        One or several texts; with --out the file whose lines are answered.
     words
         The text is already split into words by spaces; by default Triptych splits it.
     jsonl
@@ -92,6 +97,7 @@ def tag(
         truncate=truncate,
         precision=precision,
         engine=engine,
+        filing=filing,
         overrides=overrides,
     )
 
@@ -104,6 +110,7 @@ def parse(
     jsonl: bool = False,
     truncate: int | None = None,
     precision: Precision = "float32",
+    filing: Annotated[Filing, Parameter(name="*")] = UNFILED,
     overrides: Overrides = None,
 ) -> int:
     """Parse sentences, or stdin line by line, and print dependency trees in CoNLL-U's columns.
@@ -113,7 +120,7 @@ def parse(
     run
         Folder of a run for parsing.
     text
-        One or several texts.
+        One or several texts; with --out the file whose lines are answered.
     words
         The text is already split into words by spaces; by default Triptych splits it.
     jsonl
@@ -131,6 +138,7 @@ def parse(
         jsonl=jsonl,
         truncate=truncate,
         precision=precision,
+        filing=filing,
         overrides=overrides,
     )
 
@@ -145,6 +153,7 @@ def complete(
     precision: Precision = "float32",
     engine: EngineName = "native",
     prompting: Annotated[Prompting, Parameter(name="*")] = NOTHING,
+    filing: Annotated[Filing, Parameter(name="*")] = UNFILED,
     overrides: Overrides = None,
 ) -> int:
     """Continue texts, or stdin line by line, with a run that generates text or code.
@@ -156,7 +165,7 @@ def complete(
     run
         Folder of a run for language modelling.
     text
-        One or several texts.
+        One or several texts; with --out the file whose lines are answered.
     jsonl
         Print one JSON object per text: the answer, its score, the number of tokens not read.
     truncate
@@ -178,6 +187,7 @@ def complete(
         "overrides": overrides,
     }
     is_prompted = prompting.examples is not None or prompting.template is not None
-    if len(text) != 1 or jsonl or truncate is not None or is_prompted or sys.stdout.closed:
-        return predict(run, *text, jsonl=jsonl, truncate=truncate, **options)
+    is_whole = filing.is_given() or jsonl or truncate is not None or is_prompted
+    if len(text) != 1 or is_whole or sys.stdout.closed:
+        return predict(run, *text, jsonl=jsonl, truncate=truncate, filing=filing, **options)
     return print_as_written(run, text[0], options)

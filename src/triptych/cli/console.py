@@ -56,14 +56,20 @@ def is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def put(*texts: object, sep: str = " ", end: str = "\n", flush: bool = False) -> None:
-    """Print answers on stdout. Line breaks and tabs are kept."""
-    stream = sys.stdout
+def put(
+    *texts: object,
+    sep: str = " ",
+    end: str = "\n",
+    flush: bool = False,
+    stream: TextIO | None = None,
+) -> None:
+    """Print answers on stdout, or on another stream. Line breaks and tabs are kept."""
+    target = stream or sys.stdout
     print(
-        *(shown(str(text), stream, LAYOUT) for text in texts),
+        *(shown(str(text), target, LAYOUT) for text in texts),
         sep=sep,
         end=end,
-        file=stream,
+        file=target,
         flush=flush,
     )
 

@@ -13,13 +13,13 @@ from cyclopts import Parameter
 
 from ..errors import RunError, UsageError
 from ..messages import message
+from .answering import one_line
 from .console import Counting, put, table, talk
 from .inputs import example_of
 from .inspect_shown import Options, Shown, left_out
 from .inspect_tables import tables
 from .language import help_text, page_language, translated
 from .outputs import refuse_output, tell_written
-from .predict import one_line
 
 if TYPE_CHECKING:
     from ..data.example import Example

@@ -11,22 +11,14 @@ from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from ..messages import Message, message
+from .answering import decoding_changes, report_drafts
 from .console import Counting, is_terminal, put_bytes, talk
+from .filing import UNFILED, Filing
 from .inputs import spoken
 from .language import help_text
-from .predict import (
-    EngineName,
-    Overrides,
-    Precision,
-    check_truncate,
-    decoding_changes,
-    demand,
-    load_run,
-    predict,
-    print_as_written,
-    report_drafts,
-    some,
-)
+from .loading import EngineName, Precision, load_run
+from .notes import some
+from .predict import Overrides, check_truncate, demand, predict, print_as_written
 
 if TYPE_CHECKING:
     from ..data.formats.subtitle_kinds import SubtitleKind
@@ -111,6 +103,7 @@ def translate(
     precision: Precision = "float32",
     engine: EngineName = "native",
     file: Annotated[SubtitleFlags, Parameter(name="*")] = TEXTS,
+    filing: Annotated[Filing, Parameter(name="*")] = UNFILED,
     overrides: Overrides = None,
 ) -> int:
     """Translate texts, stdin line by line, or with --srt a file of subtitles.
@@ -120,7 +113,7 @@ def translate(
     run
         Folder of a run for translation.
     text
-        One or several texts.
+        One or several texts; with --out the file whose lines are translated.
     to
         Target language; needed if the run has several and its recipe has no task.default_target.
     source_language
@@ -150,9 +143,11 @@ def translate(
     }
     if file.srt is None:
         file.refuse_idle()
-        if len(text) == 1 and not jsonl and truncate is None and is_terminal(sys.stdout):
+        is_shown = not filing.is_given() and is_terminal(sys.stdout)
+        if len(text) == 1 and not jsonl and truncate is None and is_shown:
             return print_as_written(run, text[0], options)
-        return predict(run, *text, jsonl=jsonl, **options)
+        return predict(run, *text, jsonl=jsonl, filing=filing, **options)
+    filing.refuse_beside("--srt")
     _refuse_wrong(file, bool(text or jsonl))
     return _translate_file(run, file, options)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
+
+from .filing import UNFILED, Filing
 from .loading import EngineName, Precision
 from .predict import Overrides, demand, predict
 
@@ -19,6 +23,7 @@ def summarize(
     truncate: int | None = None,
     precision: Precision = "float32",
     engine: EngineName = "native",
+    filing: Annotated[Filing, Parameter(name="*")] = UNFILED,
     overrides: Overrides = None,
 ) -> int:
     """Summarize texts, whole files, or stdin line by line; prints one summary per line.
@@ -28,7 +33,8 @@ def summarize(
     run
         Folder of a run for summarization, or of one for several text-to-text tasks.
     text
-        One or several texts; a text may have several lines.
+        One or several texts; a text may have several lines. With --out the file whose lines are
+        summarized.
     file
         A file that is one text, with all its lines; can be given several times.
     encoding
@@ -48,6 +54,8 @@ def summarize(
     from ..data.formats.lines import lines_of
 
     demand(run, "summarize")
+    if file:
+        filing.refuse_beside("--file")
     whole = ["\n".join(lines_of(one, encoding=encoding)) for one in file or []]
     return predict(
         run,
@@ -58,5 +66,6 @@ def summarize(
         truncate=truncate,
         precision=precision,
         engine=engine,
+        filing=filing,
         overrides=overrides,
     )
