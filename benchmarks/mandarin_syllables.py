@@ -1,21 +1,31 @@
 """Write manifests of the set mandarin-words with toned syllables in place of characters.
 
-    python benchmarks/mandarin_syllables.py FOLDER [--floor]
+    python benchmarks/mandarin_syllables.py FOLDER [--floor] [--joined 3000]
 
 FOLDER/train.tsv, validation.tsv and test.tsv have the columns audio, text (toned syllables, "xue2
 xi2") and hanzi. The parts are those of the set: its test words hold only characters of training
 words. pypinyin reads whole words first, so that 长 is chang2 in 长城 and zhang3 in 校长; ü is
 written v, the neutral tone 5. Syllables are as in dictionaries: tone changes that are spoken but
 not written (ni3 hao3 is spoken ni2 hao3) are left to the model.
+
+--joined writes FOLDER/hanzi.tsv too: the training words in traditional characters, and among them
+so many clips that are two words, one after the other, in FOLDER/joined; 机器 never stands before
+学习.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
+import soundfile
+
+from triptych.data.example import Example
+from triptych.data.segmentation.chinese import HANT, to_script
 from triptych.data.sets import catalog
 from triptych.data.sets.entry import SPLITS
 from triptych.data.table import DataTable
@@ -55,12 +65,43 @@ def homophone_floor(known: list[str], words: list[str]) -> float:
     return 100 * wrong / total
 
 
+def without_silence(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Cut off what is 30 dB below the loudest at both ends, but for 50 ms."""
+    width, margin = rate // 50, rate // 20
+    power = np.convolve(sound**2, np.ones(width) / width, "same")
+    loud = np.flatnonzero(power > power.max() * 1e-3)
+    return sound[max(0, int(loud[0]) - margin) : int(loud[-1]) + margin]
+
+
+def write_joined(folder: Path, words: list[Example], count: int) -> None:
+    """Write clips of two words that are drawn (seed 1), and a manifest of them and of all words."""
+    draw = random.Random(1)
+    lines = [f"{one.audio}\t{to_script(one.target or '', HANT)}" for one in words]
+    (folder / "joined").mkdir(exist_ok=True)
+    while count:
+        pair = draw.sample(words, 2)
+        text = "".join(one.target or "" for one in pair)
+        if len(text) > 5 or text == "机器学习":
+            continue
+        sounds = [soundfile.read(one.audio, dtype="float32") for one in pair]
+        rate = sounds[0][1]
+        path = folder / "joined" / f"{count}.wav"
+        whole = np.concatenate([without_silence(sound, rate) for sound, _ in sounds])
+        soundfile.write(path, whole, rate)
+        lines.append(f"{path.resolve()}\t{to_script(text, HANT)}")
+        count -= 1
+    path = folder / "hanzi.tsv"
+    path.write_text("\n".join(["audio\ttext", *lines, ""]), encoding="utf-8")
+    print(f"{path}: {len(lines):,} clips")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--floor", action="store_true", help="print what homophones cost")
+    parser.add_argument("--joined", type=int, default=0, help="clips of two words, to learn from")
     arguments = parser.parse_args()
     folder, words = arguments.folder, dict[str, list[str]]()
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,6 +112,8 @@ def main() -> None:
             entry, split, DataTable(), lambda text: print(text, file=sys.stderr)
         )
         words[split] = [one.target or "" for one in examples]
+        if split == "train" and arguments.joined:
+            write_joined(folder, examples, arguments.joined)
         lines = [f"{one.audio}\t{syllables(one.target or '')}\t{one.target}" for one in examples]
         path = folder / f"{split}.tsv"
         path.write_text("\n".join(["audio\ttext\thanzi", *lines, ""]), encoding="utf-8")
