@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serving import free_port, percentile
+from serving_load import free_port, percentile
 
 LLAMA = """
 import sys, time, xllamacpp
