@@ -15,6 +15,7 @@ from whisper_folder import SECONDS, write, write_sound
 import triptych
 from triptych.convert import export_run, import_folder
 from triptych.errors import RunError, UsageError
+from triptych.inference.hearing import hear
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,29 @@ def _written(model: Any, tokens: list[int]) -> list[int]:
     """Return tokens of text and times alone."""
     end, first = model.config.eos_token_id, model.generation_config.no_timestamps_token_id + 1
     return [one for one in tokens if one < end or one >= first]
+
+
+@pytest.mark.parametrize("language", ["de", None])
+@pytest.mark.parametrize("own", [None, "en"])
+def test_what_is_heard_is_shown_in_any_language(
+    folder: tuple[Path, Any], tmp_path: Path, language: str | None, own: str | None
+) -> None:
+    """The language of the sound, of the run, or the one that the model finds."""
+    run = run_of(folder[0], f"shown-{own}", timestamps=False, temperatures=[0.0], language=own)
+    write_sound(tmp_path / "a.wav", 1.0)
+    given = {"audio": str(tmp_path / "a.wav"), "source_language": language}
+    found, _ = hear(run, run.example(given, "a.wav"), run.settings())
+    (wanted,) = run.predict([given])
+    assert found.text == wanted.text.strip() != ""
+    assert len(found.spans) == len(found.tokens) == len(found.attention)
+
+
+def test_what_is_heard_is_shown_without_its_times(folder: tuple[Path, Any], tmp_path: Path) -> None:
+    run = run_of(folder[0], "timed", temperatures=[0.0])
+    write_sound(tmp_path / "a.wav", 1.0)
+    found, _ = hear(run, run.example(str(tmp_path / "a.wav"), "a.wav"), run.settings())
+    assert any(one.startswith("<|0.") for one in found.tokens)
+    assert found.text and "<|" not in found.text
 
 
 @pytest.mark.parametrize("seconds", [0.6, 2.0])

@@ -15,6 +15,7 @@ from ..data.features.clips import FRAMES_A_SECOND, clip_windows, has_sound
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
 from ..messages import message
+from ..tasks.whisper import first_time
 from .transcribing import token_states, window_of
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ def _heard(
     begin = [*(predictor.request(encoded, settings).prompt or tokenizer.starts())]
     attention = _cross(predictor, encoded, begin, ids)[:, :states]
     has_ctc = hasattr(predictor.head, "log_probabilities")
-    spans = token_states(predictor, encoded, ids) if ids else []
+    spans = token_states(predictor, encoded, ids, begin) if ids else []
     return Heard(
-        text=best.text.strip(),
+        text=tokenizer.decode([one for one in ids if one < first_time(tokenizer)]).strip(),
         start=start,
         seconds=seconds,
         mel=encoded.inputs["source"][: max(1, frames)],

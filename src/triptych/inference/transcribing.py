@@ -144,9 +144,16 @@ def _heard(
 
 @torch.inference_mode()
 def token_states(
-    predictor: Predictor, encoded: Encoded, tokens: Sequence[int]
+    predictor: Predictor, encoded: Encoded, tokens: Sequence[int], begin: Sequence[int] = ()
 ) -> list[tuple[int, int]]:
-    """Return the encoder's states [first, last) of each token of a window's text."""
+    """Return the encoder's states [first, last) of each token of a window's text.
+
+    Args:
+        predictor: A run for transcription.
+        encoded: The window.
+        tokens: The text.
+        begin: The tokens before it, by default those that every text begins with.
+    """
     model, head = predictor.model, predictor.head
     alone = Encoded({"source": encoded.inputs["source"]})
     inputs = collate([alone]).to(predictor.device).inputs
@@ -154,7 +161,7 @@ def token_states(
         scores = head.log_probabilities(model.encode(inputs).states)
         if (found := align(scores.float().cpu().numpy(), tokens)) is not None:
             return found
-    begin = list(encoded.begins) or predictor.tokenizers.target.starts()
+    begin = begin or encoded.begins or predictor.tokenizers.target.starts()
     target = torch.tensor([*begin, *tokens], device=predictor.device)
     lengths = torch.tensor([len(target)], device=predictor.device)
     weights = model.attention_weights("cross", **inputs, target=target, target_lengths=lengths)
