@@ -24,7 +24,13 @@ GIVEN = {"steps": 12, "accumulate": 3, "epsilon": 1e-4, "average": 0.0}
 
 
 def start(
-    path: Path, rank: int, port: int, script: Path = SCRIPT, **given: object
+    path: Path,
+    rank: int,
+    port: int,
+    script: Path = SCRIPT,
+    size: int = 2,
+    *more: str,
+    **given: object,
 ) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
@@ -32,7 +38,7 @@ def start(
         "PYTHONPATH": str(SCRIPT.parents[2] / "src"),
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": "2",
+        "WORLD_SIZE": str(size),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
@@ -40,6 +46,7 @@ def start(
         sys.executable,
         str(script),
         str(path),
+        *more,
         *(f"{name}={value}" for name, value in given.items()),
     ]
     return subprocess.Popen(

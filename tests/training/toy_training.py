@@ -24,6 +24,7 @@ from triptych.data.batches.order import MicroBatches
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.heads.tokens import NextToken
+from triptych.model.lora import adapt
 from triptych.model.ops.cross_entropy import projected_cross_entropy
 from triptych.runs.run import Run
 from triptych.training.distributed import world
@@ -56,10 +57,9 @@ def loss(output: Any, batch: Any) -> dict[str, tuple[torch.Tensor, int, float]]:
     }
 
 
-def model_config() -> ModelConfig:
-    stack = StackConfig(
-        layers=1, width=32, heads=2, inner_width=64, norm_placement="pre", dropout=0.1
-    )
+def model_config(**dials: Any) -> ModelConfig:
+    shape = {"layers": 1, "width": 32, "heads": 2, "inner_width": 64, "norm_placement": "pre"}
+    stack = StackConfig(**{**shape, "dropout": 0.1, **dials})
     return ModelConfig(encoder=stack, decoder=stack, vocabulary_size=20)
 
 
@@ -77,6 +77,8 @@ def make_job(
     batch_tokens: int = 64,
     validates: bool = True,
     validation: dict[str, Any] | None = None,
+    dials: dict[str, Any] | None = None,
+    lora_rank: int | None = None,
     **settings: Any,
 ) -> Job:
     torch.manual_seed(7)
@@ -91,8 +93,11 @@ def make_job(
         **settings,
     }
     processes = world()
+    model = build(model_config(**(dials or {})))
+    if lora_rank is not None:
+        adapt(model, lora_rank, 2.0, ["query", "inner"])
     return Job(
-        model=build(model_config()),
+        model=model,
         head=NextToken(),
         task=SimpleNamespace(name="reverse", loss=loss, passes=1),  # type: ignore[arg-type]
         batches=MicroBatches(

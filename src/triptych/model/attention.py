@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ class Context:
     slot_biases: tuple[Tensor, ...] = ()
     cells: CellCache | None = None  # while decoding with recurrent units
     layer: int = 0  # number of the block that runs
-    routed: list[Routed] | None = None  # collects what routers hand back for losses of their own
+    routed: MutableSequence[Routed] | None = None  # collects what routers hand back
     weights: list[Tensor] | None = None  # collects attention weights (B, H, T, S) of each block
     weighs_memory: bool = False  # True: collect those of cross-attention, not of self-attention
     weighed_layers: list[int] | None = None  # None: all

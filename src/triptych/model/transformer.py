@@ -6,6 +6,7 @@ decoding runs `encode`, `start` and `step`, as with the RNN encoder-decoder.
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence
 from typing import Any, Unpack
 
 import torch
@@ -76,7 +77,7 @@ class Transformer(nn.Module):
         self.compiled: Any = None  # runs a whole step as one program (decoding/compiled.py)
         self.rng = DropoutRng()
         # a list here collects what the routers of `forward` hand back (model/experts.py)
-        self.routed: list[Routed] | None = None
+        self.routed: MutableSequence[Routed] | None = None
         # a list here collects the encoder's output of `forward`, for a head that reads it too
         self.memories: list[Memory] | None = None
         self.initialize()

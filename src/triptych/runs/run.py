@@ -4,6 +4,8 @@
     tokenizer.json (or tokenizer.source.json + tokenizer.target.json)
     labels.json  data.json  metrics.jsonl  MODEL_CARD.md
     checkpoints/step-N/{model,optimizer,averages}.safetensors state.json COMPLETE
+    or, of processes that share weights: model.safetensors, shards.json and shards in
+    {model,optimizer,averages}/
 
 Every file appears whole or not at all: it is written aside, flushed to the disk and renamed. No
 pickle anywhere.
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RunError, UsageError
 from ..model.config import AnyConfig, RecurrentConfig
 from ..model.dials import written
-from .checkpoint import COMPLETE, MODEL, STATE, Checkpoint, load_weights
+from .checkpoint import COMPLETE, MODEL, Checkpoint, begun, complete, load_weights
 from .files import (
     WAY_OUT,
     checked_import,
@@ -37,12 +39,10 @@ from .mapped import MappedFile, map_tensors, write_mapped
 from .named import located
 from .storage import (
     alone,
-    fingerprint,
     flush,
     parsed,
     read_tensors,
     read_text,
-    replace_folder,
     save_tensors,
     write_file,
     write_tensors,
@@ -346,6 +346,10 @@ class Run:
                 passed_over.append(f"Checkpoint {path} is incomplete and skipped: {problem}.")
         return None
 
+    def checkpoint(self, step: int) -> Checkpoint:
+        """Return the checkpoint of a step, which must be there."""
+        return Checkpoint(self.path / "checkpoints" / f"step-{step}", step)
+
     def write_checkpoint(
         self, step: int, tensors: dict[str, dict[str, Tensor]], state: Mapping[str, object]
     ) -> Checkpoint:
@@ -353,29 +357,11 @@ class Run:
 
         Raises TrainingError where the disk is full.
         """
-        folder = self.path / "checkpoints"
-        aside, final = folder / f".step-{step}.writing", folder / f"step-{step}"
-        try:
-            with writing(final):
-                folder.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(aside, ignore_errors=True)
-                aside.mkdir()
-                for name, values in tensors.items():
-                    if values:
-                        save_tensors(aside / name, values)
-                (aside / STATE).write_text(json.dumps(state))
-                marks = {path.name: fingerprint(path) for path in sorted(aside.iterdir())}
-                for path in aside.iterdir():
-                    flush(path)
-                (aside / COMPLETE).write_text(json.dumps(marks, indent=1))
-                flush(aside / COMPLETE)
-                flush(aside)
-                replace_folder(aside, final)
-                flush(folder)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
-        return Checkpoint(final, step)
+        with begun(self.path, step) as aside:
+            for name, values in tensors.items():
+                if values:
+                    save_tensors(aside / name, values)
+            return complete(self.path, step, state)
 
     def prune_checkpoints(self, keep: int, best_step: int | None) -> None:
         """Keep the last `keep` and the best; remove the rest and leftovers of failed writes."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+
+from .local import Place, local, moved
 
 FOREACH_LERP: Any = cast(Any, torch)._foreach_lerp_  # its stub has no types
 EVERY = 10  # steps between updates: nearly the same average at a tenth of the cost
@@ -36,12 +38,16 @@ class Averages:
             }
             return
         kept = min(self.decay, (1 + step) / (10 + step)) ** EVERY
-        FOREACH_LERP(list(self.tensors.values()), current, 1 - kept)
+        FOREACH_LERP(
+            [local(tensor) for tensor in self.tensors.values()],
+            [local(tensor) for tensor in current],
+            1 - kept,
+        )
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
+    def load(self, tensors: Mapping[str, Tensor], place: Place = moved) -> None:
         if self.decay:
             self.tensors = {
-                name: tensors[name].to(parameter.device)
+                name: place(tensors[name], parameter)
                 for name, parameter in self.parameters.items()
                 if name in tensors
             }
@@ -56,8 +62,8 @@ class Averages:
         own = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
         try:
             for name, parameter in self.parameters.items():
-                parameter.copy_(self.tensors[name])
+                local(parameter).copy_(local(self.tensors[name]))
             yield
         finally:
             for name, parameter in self.parameters.items():
-                parameter.copy_(own[name])
+                local(parameter).copy_(local(own[name]))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeGuard, cast, get_args, get_origin, get_type_hints
+
+from torch import Tensor
 
 from ..errors import RunError, TrainingError, brief
 from ..messages import message
 from ..runs.checkpoint import AVERAGES, MODEL, OPTIMIZER, Checkpoint, load_weights, weights_of
 from ..runs.run import Run
 from .averages import Averages
+from .distributed import World
 from .job import Job
+from .local import Place, moved
 from .optimizer import Optimizers
 
 STATE_VERSION = 1
@@ -93,6 +98,31 @@ class LoopState:
     interval: IntervalSums = field(default_factory=IntervalSums)
 
 
+@dataclass(frozen=True)
+class Saved:
+    """Hold what a checkpoint is made of: the loop's values and the tensors of each file."""
+
+    values: State
+    tensors: dict[str, dict[str, Tensor]]
+
+
+def contents(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages) -> Saved:
+    """Return the whole state of a training."""
+    state.metrics_bytes = job.run.metrics_size()
+    values = {
+        "version": STATE_VERSION,
+        "optimizer": job.settings.optimizer,
+        "seed": job.settings.seed,
+        "position": job.batches.state(),
+        "data": job.data,
+        "loop": asdict(state),
+    }
+    tensors = {MODEL: weights_of(job.model, job.head), OPTIMIZER: optimizers.tensors()}
+    if averages.tensors:
+        tensors[AVERAGES] = {**tensors[MODEL], **averages.tensors}
+    return Saved(values, tensors)
+
+
 def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages) -> Checkpoint:
     """Write checkpoints/step-N and prune older ones.
 
@@ -100,38 +130,44 @@ def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages)
         TrainingError: It cannot be written, for example because the disk is full; the last good
             checkpoint is named.
     """
-    run = job.run
-    try:
-        state.metrics_bytes = run.metrics_size()
-        values = {
-            "version": STATE_VERSION,
-            "optimizer": job.settings.optimizer,
-            "seed": job.settings.seed,
-            "position": job.batches.state(),
-            "data": job.data,
-            "loop": asdict(state),
-        }
-        tensors = {MODEL: weights_of(job.model, job.head), OPTIMIZER: optimizers.tensors()}
-        if averages.tensors:
-            tensors[AVERAGES] = {**tensors[MODEL], **averages.tensors}
-        checkpoint = run.write_checkpoint(state.step, tensors, values)
-    except (TrainingError, RunError) as error:
-        raise TrainingError(
-            "{problem} {way}", problem=error, way=last_good(run, job.command)
-        ) from error
-    run.prune_checkpoints(job.settings.keep_checkpoints, state.best_step)
+    with to_last_good(job):
+        saved = contents(job, state, optimizers, averages)
+        checkpoint = job.run.write_checkpoint(state.step, saved.tensors, saved.values)
+    job.run.prune_checkpoints(job.settings.keep_checkpoints, state.best_step)
     return checkpoint
 
 
-def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[str]) -> LoopState:
+@contextlib.contextmanager
+def to_last_good(job: Job) -> Generator[None]:
+    """Add to an error of writing which checkpoint is whole, and how to go on from it."""
+    try:
+        yield
+    except (TrainingError, RunError) as error:
+        raise TrainingError(
+            "{problem} {way}", problem=error, way=last_good(job.run, job.command)
+        ) from error
+
+
+def restore(
+    job: Job,
+    optimizers: Optimizers,
+    averages: Averages,
+    notices: list[str],
+    processes: World,
+    place: Place = moved,
+) -> LoopState:
     """Return the state of the newest complete checkpoint, or a fresh one if there is none.
 
-    Incomplete checkpoints are reported in `notices`.
+    The first process chooses it and truncates the metrics. Incomplete checkpoints are reported in
+    `notices`. `place` cuts whole tensors for a process that holds parts.
     """
-    checkpoint = job.run.latest_checkpoint(notices)
-    if checkpoint is None:
-        job.run.truncate_metrics(0)
+    found = job.run.latest_checkpoint(notices) if processes.is_main else None
+    step = processes.broadcast(None if found is None else found.step)
+    if step is None:
+        if processes.is_main:
+            job.run.truncate_metrics(0)
         return LoopState()
+    checkpoint = job.run.checkpoint(step)
     values, path = checkpoint.state(), checkpoint.path
     if not _is_table(values):
         raise RunError(
@@ -157,13 +193,14 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
                 old=values.get(key),
                 wanted=wanted,
             )
-    load_weights(path / MODEL, checkpoint.tensors(MODEL), job.model, job.head)
-    optimizers.load(checkpoint.tensors(OPTIMIZER), str(path / OPTIMIZER))
-    averages.load(checkpoint.tensors(AVERAGES))
+    load_weights(path / MODEL, checkpoint.tensors(MODEL), job.model, job.head, place=place)
+    optimizers.load(checkpoint.tensors(OPTIMIZER), str(path / OPTIMIZER), place)
+    averages.load(checkpoint.tensors(AVERAGES), place)
     try:
         state, position = _restored(values, checkpoint.step, job, notices)
         job.batches.restore(position)
-        job.run.truncate_metrics(state.metrics_bytes)
+        if processes.is_main:
+            job.run.truncate_metrics(state.metrics_bytes)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise RunError(
             f"{path / 'state.json'} does not hold the state of a training "

@@ -52,6 +52,38 @@ class World:
         _all_reduce(total)
         return dict(zip(names, to_ints(total), strict=True))
 
+    def largest(self, number: int) -> int:
+        """Return the largest `number` of all processes."""
+        if self.size == 1:
+            return number
+        most = torch.tensor([number], dtype=torch.int64)
+        cast(Any, distributed).all_reduce(most, distributed.ReduceOp.MAX)
+        return int(most)
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """Add a tensor over the processes in place, and return it."""
+        if self.size > 1:
+            _all_reduce(tensor)
+        return tensor
+
+    def gather(self, value: Value, group: Any = None) -> list[Value]:
+        """Return the JSON values of all processes, in the order of their ranks, in each."""
+        if self.size == 1:
+            return [value]
+        text = json.dumps(value).encode()
+        lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
+        engine = cast(Any, distributed)  # it has no types
+        engine.all_gather(lengths, torch.tensor([len(text)]), group)
+        longest = max(map(int, lengths))
+        own = torch.zeros(longest, dtype=torch.uint8)
+        own[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+        texts = [torch.empty_like(own) for _ in lengths]
+        engine.all_gather(texts, own, group)
+        return [
+            json.loads(bytes(to_ints(one[: int(length)])))
+            for one, length in zip(texts, lengths, strict=True)
+        ]
+
     def sum_gradients(self, parameters: Iterable[nn.Parameter], sums: Tensor) -> Tensor:
         """Add gradients in place and return the total of `sums` (n,) float64.
 
@@ -60,6 +92,8 @@ class World:
         if self.size == 1:
             return sums
         members = list(parameters)
+        if not members:
+            return self.total(sums)
         reached = torch.tensor([float(parameter.grad is not None) for parameter in members])
         flat = [torch.zeros(parameter.numel(), device=parameter.device) if parameter.grad is None
                 else parameter.grad.reshape(-1) for parameter in members]  # fmt: skip
@@ -73,19 +107,26 @@ class World:
             parameter.grad = part.view_as(parameter).clone() if hits else None
         return sums
 
-    def agree(self, seconds: float, asked: int | None) -> tuple[float, int | None]:
-        """Return the first process's clock, and the signal that any process received.
+    def agree(
+        self, seconds: float, asked: int | None, failed: bool = False
+    ) -> tuple[float, int | None, bool]:
+        """Return the first process's clock, the signal that any process received, and whether any
+        failed.
 
         If both signals arrived, SIGINT is returned.
-        """
+        """  # fmt: skip
         if self.size == 1:
-            return seconds, asked
-        own = [seconds if self.is_main else 0.0, *(float(asked == one) for one in STOPPING)]
+            return seconds, asked, failed
+        own = [
+            seconds if self.is_main else 0.0,
+            float(failed),
+            *(float(asked == one) for one in STOPPING),
+        ]
         sums = torch.tensor(own, dtype=torch.float64)
         _all_reduce(sums)
-        clock, *counts = to_floats(sums)
+        clock, failures, *counts = to_floats(sums)
         signals = [one for one, count in zip(STOPPING, counts, strict=True) if count]
-        return clock, signals[0] if signals else None
+        return clock, signals[0] if signals else None, bool(failures)
 
     def broadcast(self, value: Value) -> Value:
         """Return the first process's JSON value in every process."""

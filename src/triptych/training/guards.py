@@ -46,6 +46,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.asked: int | None = None  # the signal that requests a stop
+        self.stays = False  # True: signals are held until `restore`, between two entries too
         self.breaks_off = False  # True: the first signal raises where it arrives
         self._before: dict[int, Handler | None] = {}
         self._waiting: list[int] = []
@@ -55,7 +56,9 @@ class Interrupt:
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
                 before = signal.getsignal(number)
-                if before in (None, signal.SIG_IGN) or (number == signal.SIGINT and self.asked):
+                if before in (None, signal.SIG_IGN, self._hold):
+                    continue
+                if number == signal.SIGINT and self.asked:
                     continue
                 self._before[number] = before
                 signal.signal(number, self._hold)
@@ -67,6 +70,8 @@ class Interrupt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self.stays and not self._waiting:
+            return
         self.restore()
         waiting, self._waiting = self._waiting, []
         for number in waiting:

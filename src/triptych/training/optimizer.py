@@ -8,13 +8,14 @@ learning rate fits both.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import RunError, UsageError
+from .local import Place, is_sharded, local, moved
 from .settings import TrainingSettings
 
 # torch has no types for these
@@ -75,7 +76,14 @@ class Optimizers:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * group["factor"]
-            optimizer.step()
+            if isinstance(optimizer, torch.optim.Muon) and any(
+                is_sharded(one) for group in optimizer.param_groups for one in group["params"]
+            ):
+                from .sharding import step_whole
+
+                step_whole(optimizer)
+            else:
+                optimizer.step()
 
     def forget_gradients(self) -> None:
         for parameter in self.parameters.values():
@@ -90,7 +98,7 @@ class Optimizers:
                     state[f"{name}/{key}"] = value
         return state
 
-    def load(self, tensors: dict[str, Tensor], where: str) -> None:
+    def load(self, tensors: Mapping[str, Tensor], where: str, place: Place = moved) -> None:
         """Restore a saved state; raise RunError if it does not belong to these parameters."""
         owner = {
             id(parameter): optimizer
@@ -107,7 +115,8 @@ class Optimizers:
                     f"{where} holds '{full_name}' {tuple(tensor.shape)}, which does not fit the "
                     "model. Resume with the run's own recipe."
                 )
-            states.setdefault(name, {})[key] = tensor.to(parameter.device)
+            own = place(tensor, parameter) if tensor.ndim else tensor.to(parameter.device)
+            states.setdefault(name, {})[key] = own
         for name, state in states.items():
             parameter = self.parameters[name]
             optimizer = owner[id(parameter)]
@@ -132,19 +141,35 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 and "blocks." in name and "embedding" not in name
 
 
-def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Return the Euclidean norm of all gradients together."""
+def gradient_norm(
+    parameters: Iterable[nn.Parameter], total: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Return the Euclidean norm of all gradients together.
+
+    Args:
+        parameters: Those that are trained.
+        total: Adds a tensor over the processes, for gradients of which each holds a part.
+    """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if not gradients:
+    parts = [local(gradient) for gradient in gradients if is_sharded(gradient)]
+    whole = [gradient for gradient in gradients if not is_sharded(gradient)]
+    if not parts or total is None:
+        return _norm(whole)
+    square = total(_norm(parts).square())
+    return (square + _norm(whole).to(square.device).square()).sqrt()
+
+
+def _norm(tensors: list[Tensor]) -> Tensor:
+    if not tensors:
         return torch.zeros(())
-    return VECTOR_NORM(torch.stack(FOREACH_NORM(gradients)))
+    return VECTOR_NORM(torch.stack(FOREACH_NORM(tensors)))
 
 
 def clip(parameters: Iterable[nn.Parameter], norm: float, largest: float | None) -> None:
     """Scale the gradients so that their norm is at most `largest` (Pascanu et al. 2013)."""
     if largest is not None and norm > largest:
         FOREACH_MUL(
-            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [local(parameter.grad) for parameter in parameters if parameter.grad is not None],
             largest / norm,
         )
 
@@ -184,12 +209,16 @@ def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> 
 def _groups(
     parameters: dict[str, nn.Parameter], weight_decay: float, factors: dict[str, float]
 ) -> list[dict[str, object]]:
-    """Group parameters by weight decay and learning-rate factor; only matrices decay."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    """Group parameters by weight decay and learning-rate factor; only matrices decay.
+
+    Sharded parameters have groups of their own: no fused step takes both kinds.
+    """
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         shrinks = parameter.ndim >= 2 and "embedding" not in name
-        groups.setdefault((weight_decay if shrinks else 0.0, factors[name]), []).append(parameter)
+        key = weight_decay if shrinks else 0.0, factors[name], is_sharded(parameter)
+        groups.setdefault(key, []).append(parameter)
     return [
         {"params": members, "weight_decay": decay, "factor": factor}
-        for (decay, factor), members in groups.items()
+        for (decay, factor, _), members in groups.items()
     ]

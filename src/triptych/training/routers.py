@@ -14,7 +14,7 @@ process with several micro-batches counts in a pass of its own, without gradient
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, UserList
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,8 @@ class Routers:
 
     def begin(self) -> None:
         """Collect anew; call it before the model computes a micro-batch."""
-        self.model.routed = []
+        # FSDP2 copies lists that it passes to a block, but not this one.
+        self.model.routed = UserList()
 
     def count(self) -> None:
         """Add the tokens of the micro-batch that was computed last to those of the step."""

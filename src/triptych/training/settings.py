@@ -102,6 +102,13 @@ class TrainingSettings:
     # precision of activations; auto: bfloat16 if the processor supports it
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU if there is one
+    # several processes (torchrun): ddp gives each the whole model, fsdp a share of its weights,
+    # gradients and optimizer; auto: fsdp where they do not fit the device
+    parallel: Literal["auto", "ddp", "fsdp"] = "auto"
+    # fsdp: precision of the weights that processes send each other
+    fsdp_precision: Literal["float32", "bfloat16"] = "float32"
+    # fsdp: keep each process's share in the main memory instead of the GPU
+    fsdp_offload: bool = False
     # steps between two lines of the log and of metrics.jsonl; not given: 50, and metrics.jsonl has
     # more lines at the beginning, so that any run of 50 steps or more has at least 50
     log_every_steps: Count | None = None

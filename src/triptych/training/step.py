@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -25,6 +25,7 @@ from ..tasks.task import Losses
 from .distributed import World
 from .guards import FirstBadModule, is_finite, is_out_of_memory
 from .job import Job
+from .local import is_sharded
 from .routers import Routers, routers_of
 
 NumberedPieces = list[tuple[int, list[Encoded]]]  # micro-batches by their number in the run
@@ -38,6 +39,8 @@ class MicroBatch:
     encoded: list[Encoded]
     batch: Batch
     seed: int
+    # repeats another one without counting, so that sharded processes do the same number
+    is_idle: bool = False
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Stepper:
     world: World
     device: torch.device
     parameters: dict[str, nn.Parameter]
+    is_sharded: bool = False
     token_limit: int | None = None
     notices: list[str] = field(default_factory=list[str])
     _running: MicroBatch | None = None
@@ -71,11 +75,14 @@ class Stepper:
 
         If memory runs out, the whole step is repeated in smaller parts.
         """
+        counts: dict[str, int] | None = None
         while True:
             try:
                 parts = self._parts(step, pieces)
-                sums, counts, weights = self._backward(parts)
-                return self._reduce(parts, sums, counts, weights)
+                if counts is None:  # the other processes do not repeat this
+                    counts, parts = self._counted(parts)
+                sums, counts, weights = self._backward(parts, counts)
+                return self._reduce(sums, counts, weights)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -99,22 +106,28 @@ class Stepper:
         first, second = halve(encoded)
         return self._fitting(first) + self._fitting(second)
 
-    def _backward(
-        self, parts: list[MicroBatch]
-    ) -> tuple[dict[str, Tensor], dict[str, int], dict[str, float]]:
-        """Run forward and backward over all parts.
+    def _counted(self, parts: list[MicroBatch]) -> tuple[dict[str, int], list[MicroBatch]]:
+        """Add the counts of all processes, and give each as many micro-batches where sharded.
 
-        Counts are added first, because every sum is divided by the count of the whole step before
-        its backward.
+        Every sum is divided by the count of the whole step before its backward.
         """
         own: Counter[str] = Counter()
         for part in parts:
             own.update(part.batch.counts)  # adding Counters would drop zeros
         counts = self.world.sum_counts(dict(own))
+        if self.is_sharded:
+            missing = self.world.largest(len(parts)) - len(parts)
+            parts = parts + [replace(parts[-1], is_idle=True)] * missing
+        return counts, parts
+
+    def _backward(
+        self, parts: list[MicroBatch], counts: dict[str, int]
+    ) -> tuple[dict[str, Tensor], dict[str, int], dict[str, float]]:
+        """Run forward and backward over all parts."""
         routers, first = self.routers, None
         if routers is not None:
             first = self._routed(parts, routers)
-            counts |= routers.counts
+            counts = counts | routers.counts
         sums: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
         for parameter in self.parameters.values():
@@ -126,6 +139,8 @@ class Stepper:
             if routers is not None:
                 losses = {**losses, **routers.losses()}
             for name, (value, _, weight) in losses.items():
+                if part.is_idle:
+                    value = value * 0
                 weights[name] = weight
                 sums[name] = sums.get(name, 0.0) + value.detach().double()
                 if weight:
@@ -149,7 +164,8 @@ class Stepper:
             else:
                 with torch.no_grad():
                     self._output(part)
-            routers.count()
+            if not part.is_idle:
+                routers.count()
         routers.share(self.world)
         return losses
 
@@ -172,14 +188,14 @@ class Stepper:
 
     def _reduce(
         self,
-        parts: list[MicroBatch],
         sums: dict[str, Tensor],
         counts: dict[str, int],
         weights: dict[str, float],
     ) -> Gradient:
         names = sorted(sums)
         together = torch.stack([sums[name].cpu() for name in names])
-        together = self.world.sum_gradients(self.parameters.values(), together)
+        whole = [one for one in self.parameters.values() if not is_sharded(one)]
+        together = self.world.sum_gradients(whole, together)
         named = {
             name: (value, count_of(name, counts))
             for name, value in zip(names, to_floats(together), strict=True)
@@ -208,6 +224,16 @@ class Stepper:
                 step=step,
                 tokens=tokens,
                 place=place,
+            )
+        if self.is_sharded or (self.routers is not None and self.world.size > 1):
+            raise TrainingError(
+                "Step {step}: process {rank} has not enough memory for a micro-batch of "
+                "{tokens:,} tokens. Processes that share {what} cannot halve it alone. Lower "
+                "batches.batch_tokens.",
+                step=step,
+                rank=self.world.rank,
+                tokens=tokens,
+                what=message("weights") if self.is_sharded else message("routers' counts"),
             )
         self.token_limit = max(1, min(tokens // 2, self.token_limit or tokens))
         self.notices.append(
@@ -242,6 +268,8 @@ class Stepper:
 
     def _explain(self, step: int, pieces: NumberedPieces) -> str:
         """Return the layer and the micro-batch where the first NaN or infinity of a step arises."""
+        if self.is_sharded:  # one process alone cannot compute the step again
+            return message("training.parallel 'ddp' names the layer where it arises")
         bad = next(
             (
                 name

@@ -19,24 +19,24 @@ from typing import Any, cast
 
 import torch
 
-from ..errors import RunError, TrainingError, UsageError
+from ..errors import TrainingError, UsageError
 from ..messages import message
 from ..model.interface import AnyNetwork
-from ..model.lora import merged
 from ..runs.allocator import keep_freed_pages
 from ..runs.checkpoint import MODEL, weights_of
-from ..runs.storage import read_tensors
 from . import checkpoint, wording
 from .averages import Averages
-from .checkpoint import IntervalSums, LoopState, last_good
+from .checkpoint import IntervalSums, LoopState, last_good, to_last_good
 from .distributed import World, world
 from .due import checkpoint_is_due, is_over, line_is_due, validation_is_due
 from .guards import Interrupt
 from .job import Event, Job, Progress
 from .optimizer import Optimizers, clip, gradient_norm
+from .parallel import is_sharding, placing, regather, shard_model
 from .precision import choose_device, choose_precision
 from .refusals import named_weights
 from .routers import ExpertLoad
+from .saving import Saver
 from .schedule import fraction_done, rate
 from .settings import better
 from .step import Stepper
@@ -69,8 +69,9 @@ def train(job: Job) -> Generator[Progress, None, None]:
 def _guarded(loop: Loop) -> Iterator[Progress]:
     """Run the loop with signals held, and save the last update if it ends while suspended."""
     course, interrupt, within = loop.run(), loop.interrupt, False
+    interrupt.stays = loop.is_sharded  # no process can save alone
     if threading.current_thread() is threading.main_thread():
-        atexit.register(loop.save)  # for a suspended iterator when the program exits
+        atexit.register(loop.save_alone)  # for a suspended iterator when the program exits
     try:
         while True:
             with interrupt:
@@ -88,13 +89,13 @@ def _guarded(loop: Loop) -> Iterator[Progress]:
         if not within:
             held = interrupt.asked
             with interrupt:
-                loop.save()
+                loop.save_alone()
             if interrupt.asked != held:
                 interrupt.deliver()
         raise
     finally:
         interrupt.restore()  # one may have come while handlers were being installed
-        atexit.unregister(loop.save)
+        atexit.unregister(loop.save_alone)
     if interrupt.asked:
         interrupt.deliver()
 
@@ -109,16 +110,21 @@ class Loop:
         self.device = choose_device(self.settings.device)
         if self.device.type == "cpu":
             keep_freed_pages()
-        for module in (job.model, job.head):
-            module.to(self.device)
         model = cast(AnyNetwork, job.model)
         model.precision = choose_precision(self.settings.precision, self.device)
         named = named_weights(job.model, job.head)
         self.frozen = freeze(named, self.settings.frozen)
-        self.optimizers = Optimizers(named, self.settings)
+        self.is_sharded = is_sharding(job.model, named, self.settings, self.world, self.device)
+        if self.is_sharded:
+            shard_model(job.model, job.head, self.settings, self.world, self.device)
+        else:
+            job.model.to(self.device)
+        job.head.to(self.device)
+        self.optimizers = Optimizers(named_weights(job.model, job.head), self.settings)
         self.parameters = self.optimizers.parameters
         self.averages = Averages(self.parameters, self.settings.average)
-        self.stepper = Stepper(job, self.world, self.device, self.parameters)
+        self.stepper = Stepper(job, self.world, self.device, self.parameters, self.is_sharded)
+        self.saver = Saver(job, self.world, self.optimizers, self.averages, self.is_sharded)
         self.state = LoopState()
         self.started = time.monotonic()
         self.lasting = 0.0  # seconds before this process resumed the run
@@ -133,11 +139,15 @@ class Loop:
         """
         yield from self._begin()
         while True:
-            seconds, self.interrupt.asked = self.world.agree(self._seconds(), self.interrupt.asked)
+            seconds, self.interrupt.asked, failed = self.world.agree(
+                self._seconds(), self.interrupt.asked, self.saver.has_failed
+            )
             self.state.seconds = seconds
             self.state.fraction = self._fraction(self.state.step)
+            yield from self._written(failed=failed)
             if self.interrupt.asked:
                 yield from self._saved()
+                yield from self._written(wait=True)
                 words = wording.stopped(self.state.step, self.job.command)
                 yield self._event("interrupted", message=words)
                 return
@@ -152,6 +162,7 @@ class Loop:
             else:
                 yield self._step()
         yield from self._saved()
+        yield from self._written(wait=True)
         yield self._finish()
 
     def save(self) -> Progress | None:
@@ -161,10 +172,18 @@ class Loop:
             return None
         state.saved_step, state.saved_seconds = state.step, state.seconds
         state.seconds = self._seconds()
-        if not self.world.is_main:
-            return None
-        saved = checkpoint.save(self.job, state, self.optimizers, self.averages)
-        return self._event("checkpoint", message=f"Saved {saved.path}.")
+        words = self.saver.save(state)
+        return None if words is None else self._event("checkpoint", message=words)
+
+    def save_alone(self) -> None:
+        """Save as `save` does, where no other process is needed for it."""
+        if not self.is_sharded:
+            self.save()
+
+    def _written(self, wait: bool = False, failed: bool = False) -> Iterator[Progress]:
+        """Report the sharded checkpoint that became whole since, or fail with its writer."""
+        if (words := self.saver.written(wait or failed)) is not None:
+            yield self._event("checkpoint", message=words)
 
     def _saved(self) -> Iterator[Progress]:
         if (saved := self.save()) is not None:
@@ -174,7 +193,9 @@ class Loop:
         job = self.job
         notices: list[str] = []
         if job.resume:
-            self.state = checkpoint.restore(job, self.optimizers, self.averages, notices)
+            self.state = checkpoint.restore(
+                job, self.optimizers, self.averages, notices, self.world, placing(self.is_sharded)
+            )
             if self.state.step:
                 notices.append(message("Resumed from step {step}.", step=self.state.step))
             patience = job.validation.patience  # it may have changed since the checkpoint
@@ -190,7 +211,8 @@ class Loop:
             job.run.truncate_metrics(0)  # left by an attempt that saved nothing
         if self.frozen:
             notices.append(self.frozen)
-        self.world.share_weights(weights_of(job.model, job.head).values())
+        if not self.is_sharded:
+            self.world.share_weights(weights_of(job.model, job.head).values())
         self.stepper.token_limit = self.state.token_limit
         self.lasting, self.started = self.state.seconds, time.monotonic()
         self.state.fraction = self._fraction(self.state.step)
@@ -207,7 +229,7 @@ class Loop:
         number = state.step + 1
         pieces = self.job.batches.next_batches(self.job.accumulate)
         gradient = self.stepper.gradient(number, pieces)
-        norm = float(gradient_norm(self.parameters.values()))
+        norm = float(gradient_norm(self.parameters.values(), self.world.total))
         if not (math.isfinite(gradient.loss) and math.isfinite(norm)):
             problem = self.stepper.not_finite(number, pieces, gradient, norm)
             raise TrainingError(
@@ -235,27 +257,9 @@ class Loop:
         )
 
     def _finish(self) -> Progress:
-        """Write model.safetensors: the best validated weights or the last, averaged if wanted."""
+        """Write the final weights."""
         job, state = self.job, self.state
-        weights = {**weights_of(job.model, job.head), **self.averages.tensors}
-        chosen, source = state.step, None
-        if (
-            job.validation.keep == "best"
-            and state.best_step is not None
-            and state.best_step != state.step
-        ):
-            best = next(
-                (found for found in job.run.checkpoints() if found.step == state.best_step), None
-            )
-            if best is not None and best.problem() is None:
-                chosen, source = best.step, best.weights()
-        if self.world.is_main:
-            try:
-                job.run.write_model(merged(weights if source is None else read_tensors(source)))
-            except (TrainingError, RunError) as error:
-                raise TrainingError(
-                    "{problem} {way}", problem=error, way=last_good(job.run, job.command)
-                ) from error
+        chosen = self.saver.write_model(state)
         words = wording.finished(state, chosen, job.run.path / MODEL)
         return self._event("finished", tokens=state.tokens, message=words)
 
@@ -286,11 +290,13 @@ class Loop:
         """Score the development data; an interrupt aborts it without a result."""
         job, state = self.job, self.state
         found: dict[str, float] | None = {}
-        if self.world.is_main:
+        if self.world.is_main or self.is_sharded:  # shards are gathered by all, or none
+            regather(job.model)
             for module in (job.model, job.head):
                 module.eval()
             with self.averages.in_place(), torch.no_grad():
                 found = self._scores()
+                regather(job.model)
             for module in (job.model, job.head):
                 module.train()
         if found is None:
@@ -332,8 +338,8 @@ class Loop:
     def _scores(self) -> dict[str, float] | None:
         """Return the scores, or None after an interrupt.
 
-        With several processes only this one validates while the others wait for its scores, so
-        an interrupt takes effect afterwards.
+        With several processes an interrupt takes effect afterwards: the others wait for the scores,
+        or compute them too.
         """
         assert self.job.validate is not None, "the job has no validation"
         self.interrupt.breaks_off = self.world.size == 1
@@ -358,14 +364,8 @@ class Loop:
 
     def _write(self, record: dict[str, object]) -> None:
         if self.world.is_main:
-            try:
+            with to_last_good(self.job):
                 self.job.run.append_metrics(record)
-            except (TrainingError, RunError) as error:
-                raise TrainingError(
-                    "{problem} {way}",
-                    problem=error,
-                    way=last_good(self.job.run, self.job.command),
-                ) from error
 
     def _notices(self) -> Iterator[Progress]:
         notices, self.stepper.notices = self.stepper.notices, []
