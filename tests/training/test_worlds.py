@@ -81,7 +81,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_shared_is_whole(kind: str, runs: tuple[Path, Path]) -> None:
     whole, shared = runs
-    assert_same_weights(*(folder / kind / "model.safetensors" for folder in runs))
+    # Newton-Schulz in bf16 enlarges the rounding of sums over processes, sharded or not.
+    most = 1e-4 if kind == "muon" else 3e-6
+    one, two = (folder / kind / "model.safetensors" for folder in runs)
+    assert_same_weights(one, two, most)
     assert order_of(shared, kind) == order_of(whole, kind)
 
 

@@ -22,6 +22,7 @@ from .optimizer import Optimizers
 
 STATE_VERSION = 1
 State = dict[str, Any]  # JSON of state.json, or of a table in it
+ALONE = World()
 MOST = 1 << 53  # above it, not every integer is a float
 
 
@@ -153,7 +154,7 @@ def restore(
     optimizers: Optimizers,
     averages: Averages,
     notices: list[str],
-    processes: World,
+    processes: World = ALONE,
     place: Place = moved,
 ) -> LoopState:
     """Return the state of the newest complete checkpoint, or a fresh one if there is none.

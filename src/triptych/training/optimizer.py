@@ -83,7 +83,7 @@ class Optimizers:
 
                 step_whole(optimizer)
             else:
-                optimizer.step()
+                cast(Any, optimizer).step()
 
     def forget_gradients(self) -> None:
         for parameter in self.parameters.values():

@@ -180,7 +180,7 @@ def step_whole(muon: torch.optim.Muon) -> None:
             one = torch.optim.Muon([{**options, "params": [matrix]}])
             if (held := muon.state.get(parameter)) is not None:
                 one.state[matrix] = {name: whole(value) for name, value in held.items()}
-            one.step()
+            cast(Any, one).step()
             with torch.no_grad():
                 local(parameter).copy_(local(placed(matrix.detach(), parameter)))
             muon.state[parameter] = {
