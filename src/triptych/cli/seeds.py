@@ -16,6 +16,7 @@ from ..recipe.schema import Recipe
 from ..runs.run import Run
 from ..runs.seeds import SEEDS, seed_folder, seeds_of
 from ..runs.storage import writing
+from ..training.launch import remember_launch
 from .console import field, put, table, talk
 from .one_training import How, train_one
 
@@ -152,6 +153,7 @@ def _begin(folder: Path, recipe: Recipe, seeds: Sequence[int]) -> None:
     """Write the recipe, by which the seeds are continued, and their list."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    remember_launch(Run(folder))
     if not (folder / "recipe.toml").is_file():
         Run(folder).write_recipe(recipe.to_toml())
     write_summary(folder, seeds)

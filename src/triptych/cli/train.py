@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,7 @@ def train(
     folder = out or (
         Path(recipe) if (Path(recipe) / "recipe.toml").is_file() else Path("runs") / loaded.name
     )
+    resume = resume or _is_restarted(folder)
     how = How(
         resume=resume,
         data_changed=data_changed,
@@ -111,6 +113,15 @@ def train(
 
         return train_seeds(loaded, folder, seeds, how, several.json_)
     return train_one(loaded, folder, how)
+
+
+def _is_restarted(folder: Path) -> bool:
+    """Tell whether torchrun restarted this training (without torch where it did not)."""
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) == 0:
+        return False
+    from ..training.launch import is_restarted
+
+    return is_restarted(folder)
 
 
 def _track(given: bool | Path, folder: Path) -> Path | None:

@@ -23,6 +23,7 @@ from ..inference.evaluation import encode_all
 from ..inference.loaded import LONGEST_SOURCE
 from ..inference.predictor import Predictor
 from ..messages import message
+from ..model.build import build
 from ..model.lora import merge
 from ..presets import parameter_count
 from ..recipe.schema import Recipe
@@ -31,7 +32,9 @@ from ..runs.model_card import model_card
 from ..runs.run import START, WORDS_FOLDER, Run, RunConfig
 from ..tasks.task import Labels
 from ..training.job import Job, Progress
-from ..training.refusals import refuse_untrainable
+from ..training.launch import remember_launch
+from ..training.parallel import has_shards
+from ..training.refusals import refuse_unlike_processes, refuse_untrainable
 from ..training.resuming import digests_of, remember
 from ..training.trainer import train
 from .batches import micro_batches
@@ -118,20 +121,31 @@ class Prepared:
         task, job = self.job.task, self.job
         if task.calibrate is None or not self.validation:
             return None
-        merge(job.model)
-        job.run.load_into(job.model, job.head)
-        job.model.eval()
-        job.head.eval()
+        model, head = self._alone()
+        job.run.load_into(model, head)
+        model.eval()
+        head.eval()
         encoded = encode_all(task, self.validation, self.tokenizers, self.labels)
-        device = next(job.model.parameters()).device
+        device = next(model.parameters()).device
         batches = [
             collate([encoded[place] for place in places]).to(device)
             for places in length_batches(encoded, CALIBRATION_TOKENS)
         ]
         with torch.no_grad():
-            note = task.calibrate(job.model, job.head, batches)
-        job.run.write_model(weights_of(job.model, job.head))
+            note = task.calibrate(model, head, batches)
+        job.run.write_model(weights_of(model, head))
         return note
+
+    def _alone(self) -> tuple[Any, Any]:
+        """Return model and head as this process can compute with them by itself."""
+        job, config = self.job, self.built.config
+        if not has_shards(job.model):
+            merge(job.model)
+            return job.model, job.head
+        model, head = build(config, own_code.attention()), job.task.head(config, self.labels)
+        model.precision = job.model.precision
+        device = next(job.head.parameters()).device
+        return model.to(device), head.to(device)
 
 
 def prepare(
@@ -170,7 +184,12 @@ def job_of(built: BuiltModel) -> Job:
     recipe, marks, examples = resolved.recipe, tokenized.data.fingerprints, tokenized.examples
     batches, validate = micro_batches(built), _validator(built)
     refuse_untrainable(built.model, built.head, recipe.training)  # before anything is written
+    refuse_unlike_processes(
+        resolved.processes, recipe.to_values(), data := digests_of(marks, examples)
+    )
     run = Run.create(resolved.out, resolved.resume) if resolved.writes else Run(resolved.out)
+    if resolved.writes:
+        remember_launch(run)
     if resolved.writes and resolved.before is None:
         remember(run, marks, examples)
         _write(run, built)
@@ -187,7 +206,7 @@ def job_of(built: BuiltModel) -> Job:
         places=lambda index: examples[index].place,
         validate=validate,
         command=shell_command("triptych", "train", resolved.out, "--resume"),
-        data=digests_of(marks, examples),
+        data=data,
     )
 
 

@@ -18,6 +18,8 @@ from ..presets.depth import describe as depth_says
 from ..presets.estimate import estimated_memory, size_of
 from ..runs.model_card import UNKNOWN_TEXTS, CardFacts, hardware
 from ..runs.sizes import FLOAT_BYTES, refuse_too_large
+from ..training.distributed import world
+from ..training.parallel import bytes_of_a_weight
 from ..training.precision import choose_device
 
 if TYPE_CHECKING:
@@ -172,9 +174,9 @@ def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | Non
         return
     settings = recipe.training
     is_frozen = bool(recipe.model.lora_rank or settings.freeze)
-    a_weight = FLOAT_BYTES * (
-        1 if is_frozen else (3 if settings.optimizer == "muon" else 4) + (settings.average > 0)
-    )
+    a_weight = FLOAT_BYTES if is_frozen else bytes_of_a_weight(settings)
+    if settings.parallel != "ddp":  # each process may hold a share alone
+        a_weight = max(1, a_weight // world().size)
     device = choose_device(settings.device)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
     refuse_too_large(

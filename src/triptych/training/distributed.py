@@ -7,20 +7,34 @@ of memory, and a loss that reads the embedding outside `forward`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
 
-from ..errors import UsageError
+from ..errors import TrainingError, UsageError, brief
+from ..messages import message
 from ..model.typed import split, to_floats, to_ints
 from .guards import STOPPING
 
 Value = TypeVar("Value")
+LOST = message("Another process of this training has ended, so this one ends too.")
+# what gloo, NCCL and torch's store say when a process is gone
+_LOST = (
+    "connection closed",
+    "connection reset",
+    "broken pipe",
+    "connection refused",
+    "timed out",
+    "nccl",
+    "read error",
+    "socket",
+)
 
 
 @dataclass(frozen=True)
@@ -110,11 +124,10 @@ class World:
     def agree(
         self, seconds: float, asked: int | None, failed: bool = False
     ) -> tuple[float, int | None, bool]:
-        """Return the first process's clock, the signal that any process received, and whether any
-        failed.
+        """Return the first process's clock, a signal and a failure of any process.
 
         If both signals arrived, SIGINT is returned.
-        """  # fmt: skip
+        """
         if self.size == 1:
             return seconds, asked, failed
         own = [
@@ -154,11 +167,54 @@ def _all_reduce(tensor: Tensor) -> None:
     cast(Any, distributed).all_reduce(tensor)  # it has no types
 
 
+def local_rank() -> int:
+    """Return the number of this process on its machine."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+@contextlib.contextmanager
+def _connecting() -> Generator[None]:
+    """Turn a failure to meet the other processes into a sentence."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(
+            "The processes of this training cannot reach each other at {address} ({error}). Start "
+            "them with torchrun, all with the same --rdzv-endpoint and an open port.",
+            address=f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}",
+            error=brief(error),
+        ) from error
+
+
+def is_lost(error: BaseException) -> bool:
+    """Tell whether an operation failed because another process has ended or is out of reach."""
+    if isinstance(error, distributed.DistError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _LOST)
+
+
+@contextlib.contextmanager
+def with_others() -> Generator[None]:
+    """Turn the loss of another process into a sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_lost(error):
+            raise
+        raise TrainingError("{lost}", lost=LOST) from error
+
+
 def world() -> World:
     """Read torchrun's environment, and join the group of processes at the first call."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
     if not distributed.is_initialized():
-        distributed.init_process_group("gloo")
+        # Tensors of GPUs go by NCCL; counts, signals and checkpoints stay on gloo.
+        nccl = torch.cuda.is_available() and distributed.is_nccl_available()
+        if nccl and local_rank() < torch.cuda.device_count():
+            torch.cuda.set_device(local_rank())
+        with _connecting():
+            distributed.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo")
     return World(distributed.get_rank(), distributed.get_world_size())

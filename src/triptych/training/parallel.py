@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 
 def bytes_of_a_weight(settings: TrainingSettings) -> int:
-    """Return the bytes that a trained weight takes: itself, its gradient, the optimizer's state and
-    the average.
-    """  # fmt: skip
+    """Return the bytes of a trained weight with its gradient, moments and average."""
     numbers = (3 if settings.optimizer == "muon" else 4) + (settings.average > 0)
     return FLOAT_BYTES * numbers
 
@@ -103,9 +101,14 @@ def placing(is_sharded: bool) -> Place:
     return placed
 
 
+def has_shards(model: nn.Module) -> bool:
+    """Tell whether a model was sharded, so that no process can compute with it alone."""
+    return hasattr(model, "reshard")
+
+
 def regather(model: Any) -> None:
     """Free a sharded model's whole parameters, so that its shards can be read and written."""
-    if hasattr(model, "reshard"):
+    if has_shards(model):
         model.reshard()
 
 

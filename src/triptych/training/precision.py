@@ -30,7 +30,16 @@ def choose_device(wanted: str, name: str = "training.device") -> torch.device:
         )
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= count:
+        raise UsageError(
+            "Process {number} of this machine needs a GPU of its own, and there are {count}. Start "
+            "at most {count} processes (--nproc-per-node), or set {name} to 'cpu'.",
+            number=number,
+            count=count,
+            name=name,
+        )
+    return torch.device("cuda", number)
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:

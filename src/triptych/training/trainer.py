@@ -27,7 +27,7 @@ from ..runs.checkpoint import MODEL, weights_of
 from . import checkpoint, wording
 from .averages import Averages
 from .checkpoint import IntervalSums, LoopState, last_good, to_last_good
-from .distributed import World, world
+from .distributed import LOST, World, is_lost, world
 from .due import checkpoint_is_due, is_over, line_is_due, validation_is_due
 from .guards import Interrupt
 from .job import Event, Job, Progress
@@ -86,6 +86,9 @@ def _guarded(loop: Loop) -> Iterator[Progress]:
     except BaseException as error:
         if interrupt.asked and loop.world.size > 1 and isinstance(error, RuntimeError):
             interrupt.deliver()  # another process has stopped, so a sum over processes failed
+        if loop.world.size > 1 and is_lost(error):
+            way = last_good(loop.job.run, loop.job.command)
+            raise TrainingError("{lost} {way}", lost=LOST, way=way) from error
         if not within:
             held = interrupt.asked
             with interrupt:
