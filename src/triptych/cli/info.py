@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from ..errors import UsageError, shell_command
 from ..messages import message
 from ..runs.named import named
 from .console import clock, put, table, talk
@@ -27,7 +28,12 @@ LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "cyclopt
 
 
 def info(
-    name: str | None = None, /, *, json_: Annotated[bool, Parameter(name="--json")] = False
+    name: str | None = None,
+    /,
+    *,
+    world: int | None = None,
+    batch_tokens: int | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
     """Describe a run or a preset; without a name, list what is installed.
 
@@ -35,10 +41,17 @@ def info(
     ----------
     name
         A run, by its folder or its name in the folder runs; or a preset, which is the shape of a
-        published model (`triptych info` lists them).
+        published model (`triptych info` lists them). With --world also a recipe.
+    world
+        Compute what each of so many processes needs to train it: memory, and bytes that it sends
+        in a step.
+    batch_tokens
+        With --world: tokens of a micro-batch; by default the recipe's.
     json_
         Print one JSON object instead of a table.
     """
+    if world is not None or batch_tokens is not None:
+        return _world(name, world, batch_tokens, json_)
     from ..presets import PRESETS, unknown_preset
     from ..recipe.schema import packaged
 
@@ -63,6 +76,21 @@ def info(
                 right=False,
             )
         )
+    return 0
+
+
+def _world(name: str | None, world: int | None, batch_tokens: int | None, json_: bool) -> int:
+    """Print what several processes need to train a model."""
+    from .info_world import sized
+
+    if name is None or world is None:
+        raise UsageError(
+            "--world and --batch-tokens size a training. Name a run, a preset or a recipe, and "
+            "give the number of processes: {command}",
+            command=shell_command("triptych", "info", "gpt2", "--world", 8),
+        )
+    found = sized(name, world, batch_tokens)
+    put(json.dumps(found.to_json(), ensure_ascii=False) if json_ else found.to_table())
     return 0
 
 

@@ -360,7 +360,7 @@ VERBS: dict[str, Verb] = {
     "info": Verb(
         _info,
         message("Describe a run or a preset; without a name, list what is installed."),
-        ("triptych info", "triptych info runs/mine", "triptych info gpt2"),
+        ("triptych info", "triptych info runs/mine", "triptych info gpt3-xl --world 8"),
     ),
 }
 DATA_VERBS: dict[str, Verb] = {

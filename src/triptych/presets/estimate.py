@@ -73,6 +73,18 @@ def estimated_memory(
     )
 
 
+def activation_bytes(config: ModelConfig | RecurrentConfig, tokens: int, a_number: int) -> float:
+    """Estimate the bytes of a micro-batch's activations.
+
+    Args:
+        config: The model.
+        tokens: Tokens of the micro-batch.
+        a_number: Bytes of a number: 2 in bfloat16, 4 in float32. Logits have 4 in both.
+    """
+    logits = 4.0 * config.vocabulary_size
+    return tokens * (logits + (_bytes_a_token(config) - logits) * a_number / 2)
+
+
 def _bytes_a_token(config: ModelConfig | RecurrentConfig) -> float:
     """Estimate a token's activations for backward, in bf16, and the loss's logits in fp32.
 

@@ -37,6 +37,20 @@ def layer_count(config: AnyConfig) -> int:
     return sum(1 if stack.shared_layers else stack.layers for stack in stacks if stack is not None)
 
 
+def block_parameter_counts(config: AnyConfig) -> list[int]:
+    """Count the numbers of each block, of all stacks; blocks that are one count once."""
+    if isinstance(config, RecurrentConfig):
+        return []
+    counts: list[int] = []
+    for side, stack in config.stacks.items():
+        encoder = config.encoder
+        memory = encoder.width if encoder is not None and side == "decoder" else None
+        each = [_block(stack.of_block(layer), memory) for layer in range(pattern(stack))]
+        layers = 1 if stack.shared_layers else stack.layers
+        counts += [each[layer % len(each)] for layer in range(layers)]
+    return counts
+
+
 def bytes_needed(config: AnyConfig, a_weight: int = FLOAT_BYTES, tokens: int = 0) -> int:
     """Return a lower bound of the bytes that a model needs.
 
