@@ -58,10 +58,7 @@ def test_a_table_and_a_page(triptych: Call, writer: Path, tmp_path: Path) -> Non
     )
     page = (tmp_path / "a.html").read_text("utf-8")
     assert (
-        done.code == 0
-        and 'class="tree"' in page
-        and "集束搜尋：2 條" in page
-        and '"causal"' in page
+        done.code == 0 and 'class="tree"' in page and "束搜尋：2 條" in page and '"causal"' in page
     )
     forced = triptych(
         "inspect", writer, "the cat", "--target", " and", "--html", tmp_path / "b.html"

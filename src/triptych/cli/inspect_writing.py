@@ -63,7 +63,7 @@ def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings
     score = f"{tree.score:.3f}".replace("-", "−")
     titles = {
         "en": f"Beam search: {tree.beams} beams; score of the answer {score}",
-        "zh-Hant": f"集束搜尋：{tree.beams} 條；答案的分數 {score}",
+        "zh-Hant": f"束搜尋：{tree.beams} 條；答案的分數 {score}",
     }
     return [Picture(titles, markup(tree, predictor.tokenizers.target.decode))]  # type: ignore[arg-type]
 

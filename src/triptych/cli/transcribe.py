@@ -103,6 +103,8 @@ def _write(
             put(json.dumps(values, ensure_ascii=False), flush=True)
     else:
         text = field(joined([one.text for one in segments]))
+        if not text:
+            talk(message("{name}: nothing was heard in it.", name=example.place))
         put(f"{field(example.place)}\t{text}" if is_named else text, flush=True)
 
 
@@ -143,4 +145,4 @@ def _seconds(examples: list[Example]) -> int | None:
             total += audio_info(one.audio).seconds
         except DataError:  # reported when it is read
             continue
-    return round(total) or None
+    return max(1, round(total)) if total else None

@@ -150,3 +150,46 @@ def test_speed_changes_length_and_pitch() -> None:
     generator = np.random.default_rng(0)
     lengths = {len(perturb_speed(samples, generator)) for _ in range(20)}
     assert lengths == {14_545, 16_000, 17_778}
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_file_shorter_than_its_header_says_is_refused(tmp_path: Path, as_file: bool) -> None:
+    """Libsndfile reads what is there, and a text would be learnt for half of its sound."""
+    samples = np.sin(np.arange(16_000) / 9).astype(np.float32) / 2
+    soundfile.write(tmp_path / "a.wav", samples, 16_000)
+    whole = (tmp_path / "a.wav").read_bytes()
+    half = whole[: len(whole) // 2]
+    (tmp_path / "a.wav").write_bytes(half)
+    source = io.BytesIO(half) if as_file else tmp_path / "a.wav"
+    with pytest.raises(DataError, match="is cut off: its header says 32,000 bytes of sound"):
+        read_audio(source, name="a.wav")
+    # Programs that write into a pipe do not know the size.
+    place = whole.index(b"data") + 4
+    piped = whole[:place] + b"\xff\xff\xff\xff" + whole[place + 4 :]
+    (tmp_path / "a.wav").write_bytes(piped)
+    assert len(read_audio(tmp_path / "a.wav")) == 16_000
+
+
+def test_channels_that_cancel_are_heard(tmp_path: Path) -> None:
+    samples = np.sin(np.arange(16_000) / 9).astype(np.float32) / 2
+    soundfile.write(tmp_path / "a.wav", np.stack([samples, -samples], 1), 16_000)
+    np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), samples, atol=1e-4)
+
+
+def test_less_than_a_frame_is_no_sound(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.ones(40, np.float32) / 2, 16_000)
+    with pytest.raises(DataError, match=r"2\.5 thousandths of a second of sound; 25 at least"):
+        read_audio(tmp_path / "a.wav")
+
+
+def test_a_damaged_file_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_text("a text")
+    with pytest.raises(DataError) as found:
+        read_audio(tmp_path / "a.wav")
+    assert str(found.value).count("a.wav") == 1 and "Error" not in str(found.value)
+    samples = np.random.default_rng(1).uniform(-0.5, 0.5, 16_000).astype(np.float32)
+    soundfile.write(tmp_path / "a.flac", samples, 16_000)
+    whole = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"cut off or damaged, somewhere from second 0 on"):
+        read_audio(tmp_path / "a.flac")

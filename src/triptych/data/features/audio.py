@@ -7,9 +7,10 @@ averaged. Samples lie between -1 and 1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from os import PathLike
+from os import SEEK_CUR, SEEK_END, PathLike
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
@@ -25,6 +26,9 @@ RATE = 16_000  # samples a second that models read
 BLOCK_SECONDS = 10.0
 SILENT_PEAK = 2.0**-15  # half a step of 16 bits: nothing was recorded
 SPEEDS = (0.9, 1.0, 1.1)  # Ko et al. 2015, section 2
+LEAST_SECONDS = 0.025  # one frame
+CANCELLED = 1e-4  # power of the mean of channels beside that of the loudest, 40 dB below it
+UNKNOWN_BYTES = 0x7FFFF000  # sizes from here on are those of programs that did not know it
 MOST_CHANNELS, LEAST_RATE, MOST_RATE = 64, 1_000, 768_000
 
 
@@ -84,12 +88,20 @@ def audio_blocks(source: Source, rate: int = RATE, name: str | None = None) -> I
         read = 0
         for block in _decoded(file, name):
             read += len(block)
-            mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+            mono = _mono(block)
             resampled = mono if change is None else change.resample_chunk(mono)
             if len(resampled):
                 yield np.ascontiguousarray(resampled, dtype=np.float32)
         if read == 0:
             raise DataError("{name} holds no sound: its length is zero.", name=name)
+        if read < LEAST_SECONDS * file.samplerate:
+            raise DataError(
+                "{name} holds {shown:.1f} thousandths of a second of sound; {least:.0f} at least "
+                "make one frame.",
+                name=name,
+                shown=1000 * read / file.samplerate,
+                least=1000 * LEAST_SECONDS,
+            )
         if change is not None:
             rest = change.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
             if len(rest):
@@ -199,10 +211,11 @@ def _decoded(file: Any, name: str) -> Iterator[NDArray[np.float32]]:
             block = file.read(size, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise DataError(
-                "{name}: the sound cannot be read behind second {second:.1f}: {problem}",
+                "{name} is cut off or damaged, somewhere from second {second:.0f} on ({problem}). "
+                "Copy it again.",
                 name=name,
                 second=done / file.samplerate,
-                problem=brief(error),
+                problem=_reason(error),
             ) from None
         if not len(block):
             return
@@ -231,14 +244,18 @@ def _opened(source: Source, name: str) -> Any:
             raise DataError("{name} does not exist.", name=name)
         if not path.stat().st_size:
             raise DataError("{name} is empty.", name=name)
+        with path.open("rb") as given:
+            _refuse_cut_off(given, name)
         source = str(path)
+    elif source.seekable():
+        _refuse_cut_off(source, name)
     try:
         file = soundfile.SoundFile(source)
     except (soundfile.SoundFileError, OSError, RuntimeError, TypeError) as error:
         raise DataError(
             "{name} is not a sound file that can be read (WAV, FLAC, MP3, Ogg): {problem}",
             name=name,
-            problem=brief(error),
+            problem=_reason(error),
         ) from None
     if not LEAST_RATE <= file.samplerate <= MOST_RATE or not 1 <= file.channels <= MOST_CHANNELS:
         file.close()
@@ -249,6 +266,48 @@ def _opened(source: Source, name: str) -> Any:
             rate=file.samplerate,
         )
     return file
+
+
+def _mono(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of the channels; the loudest of them where they cancel one another."""
+    if block.shape[1] == 1:
+        return block[:, 0]
+    mean = block.mean(axis=1, dtype=np.float32)
+    power = np.square(block).mean(axis=0)
+    if float(np.square(mean).mean()) < CANCELLED * float(power.max()):
+        return block[:, int(power.argmax())]
+    return mean
+
+
+def _refuse_cut_off(file: IO[bytes], name: str) -> None:
+    """Raise DataError for a WAV file that is shorter than its header says.
+
+    libsndfile reads what there is and says nothing. Programs that write into a pipe cannot know the
+    size, and give 0 or the largest number.
+    """
+    size = file.seek(0, SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    while head[:4] == b"RIFF" and head[8:] == b"WAVE" and len(chunk := file.read(8)) == 8:
+        length = int.from_bytes(chunk[4:], "little")
+        if chunk[:4] != b"data":
+            file.seek(length + length % 2, SEEK_CUR)
+            continue
+        if (there := size - file.tell()) < length < UNKNOWN_BYTES:
+            raise DataError(
+                "{name} is cut off: its header says {length:,} bytes of sound, and {there:,} are "
+                "there. Copy it again.",
+                name=name,
+                length=length,
+                there=there,
+            )
+        break
+    file.seek(0)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what libsndfile says, without the name of the file and its own "Error"."""
+    return brief(re.sub(r"^Error(?: opening .*?)?\s*: *", "", str(error)))
 
 
 def _name(source: Source) -> str:
@@ -265,5 +324,7 @@ def _package(name: str) -> ModuleType:
         return importlib.import_module(name)
     except (ImportError, OSError):
         raise UsageError(
-            "Sound is read by the package {name}: pip install 'triptych[audio]'", name=name
+            "Sound is read by the packages soundfile and soxr, and {name} is missing: "
+            "pip install 'triptych[audio]'",
+            name=name,
         ) from None

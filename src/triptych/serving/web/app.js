@@ -13,9 +13,20 @@ import { TEXTS, preferred, say, setLanguage } from "/static/texts.js";
 import { drawTree } from "/static/tree.js";
 
 const TABS = ["learn", "look", "closer", "curves"], CHOICES = 8; // choices: next tokens shown at a step
-const EXAMPLES = { en: ["I am a student.", "Two dogs run through the snow."], "zh-Hant": ["我是學生。", "我喜歡貓。"], "zh-Hans": ["我是学生。", "我喜欢猫。"] };
+const EXAMPLES = { en: ["I am a student.", "I like cats."], "zh-Hant": ["我是學生。", "我喜歡貓。"], "zh-Hans": ["我是学生。", "我喜欢猫。"] };
 const LONG = { zh: "The teacher reads a book at school every day.", other: "A man in a blue shirt is standing on a ladder and cleaning a window while two children play with a ball in the snow behind him." };
 const longFor = (run) => LONG[run.targets.some((one) => one.startsWith("zh")) ? "zh" : "other"];
+/** Return texts in the languages that a run reads; in that of the page first where the run names none. */
+function examplesOf(run) {
+  const page = document.documentElement.lang, known = run.sources.filter((one) => /^(zh|en)\b/.test(one)), chinese = page.startsWith("zh") ? page : "zh-Hant";
+  if (run.targets.length && !known.length) return run.targets.some((one) => one.startsWith("zh")) ? EXAMPLES.en : [...EXAMPLES.en, ...EXAMPLES[chinese]];
+  const wanted = known.length ? [known.some((one) => one.startsWith("zh")) && chinese, known.some((one) => one.startsWith("en")) && "en"] : [page, "en"];
+  return wanted.filter(Boolean).flatMap((one) => EXAMPLES[one]);
+}
+/** Return the name of a language in the page's own, or its code. */
+function languageOf(code) {
+  try { return new Intl.DisplayNames([document.documentElement.lang], { type: "language" }).of(code) ?? code; } catch { return code; }
+}
 const QUESTION = ["Where do the cats sleep?", "Two cats live in the old house. By day they sit at the window; at night they sleep under the table in the kitchen."];
 const content = document.getElementById("content"), said = document.getElementById("said");
 const state = { tab: "learn", runs: [], run: "", beside: "", text: "", passage: "", to: "", beams: 1, found: null, steps: null };
@@ -62,7 +73,7 @@ function select(parent, key, options, value, changed) {
 
 function about(run) {
   const stack = (one) => (run.recurrent ? say("recurrent") : one ? say("stack", one.layers, one.heads) : say("none"));
-  return say("about", run.task, say(run.architecture), stack(run.encoder), stack(run.decoder));
+  return say("about", TEXTS[document.documentElement.lang].tasks[run.task] ?? run.task, say(run.architecture), stack(run.encoder), stack(run.decoder));
 }
 
 function drawForm(parent, act) {
@@ -74,9 +85,9 @@ function drawForm(parent, act) {
   if (others.length && state.tab === "look" && !hears(run)) select(line, "beside", [["", say("nothing")], ...others.map((one) => [one.name, one.name])], state.beside, (value) => { state.beside = value; });
   if (run.targets.length > 1) {
     if (!run.targets.includes(state.to)) state.to = run.targets.find((one) => one === document.documentElement.lang) ?? run.target ?? run.targets[0];
-    select(line, "to", run.targets.map((one) => [one, one]), state.to, (value) => { state.to = value; });
+    select(line, "to", run.targets.map((one) => [one, languageOf(one)]), state.to, (value) => { state.to = value; });
   }
-  if (run.architecture === "encoder-decoder" && !hears(run)) select(line, "beams", ["1", "2", "3", "5"].map((one) => [one, one]), String(state.beams), (value) => { state.beams = Number(value); });
+  if (run.architecture === "encoder-decoder" && !hears(run)) select(line, "beams", ["1", "2", "3", "4", "5"].map((one) => [one, one]), String(state.beams), (value) => { state.beams = Number(value); });
   make(form, "p", { class: "hint" }, about(run));
   if (hears(run)) { drawSound(form, tell, goSound); return; }
   const label = make(form, "label", { class: "field text" });
@@ -88,8 +99,8 @@ function drawForm(parent, act) {
   if (run.passage) drawPassage(form);
   const actions = make(form, "div", { class: "controls" });
   make(actions, "button", { type: "submit", class: "main" }, say("go"));
-  make(actions, "span", { class: "soft" }, `${say("example")}:`);
-  const examples = run.passage ? [QUESTION[0]] : [...EXAMPLES[document.documentElement.lang], ...EXAMPLES.en, ...(others.length && state.tab === "look" ? [longFor(run)] : [])];
+  make(actions, "span", { class: "soft" }, say("colon", say("example")));
+  const examples = run.passage ? [QUESTION[0]] : [...examplesOf(run), ...(others.length && state.tab === "look" ? [longFor(run)] : [])];
   for (const text of examples.filter((one, place, all) => all.indexOf(one) === place)) {
     make(actions, "button", { type: "button", class: "example" }, text.length > 60 ? say("long_example") : text).addEventListener("click", () => {
       state.text = area.value = text;

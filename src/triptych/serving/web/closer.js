@@ -144,7 +144,7 @@ function drawOther(parent, asked, run, state, tell) {
   const box = make(label, "input", { type: "text", maxlength: "2000", value: state.other, "data-key": "other" });
   const line = make(form, "div", { class: "controls" });
   make(line, "button", { type: "submit", class: "main" }, say("patch_go"));
-  make(line, "span", { class: "soft" }, `${say("pairs")}:`);
+  make(line, "span", { class: "soft" }, say("colon", say("pairs")));
   for (const [one, other] of PAIRS[run.architecture]) {
     make(line, "button", { type: "button", class: "example" }, `${one} / ${other}`).addEventListener("click", () => state.pair(one, other));
   }

@@ -4,7 +4,7 @@ import { ask } from "/static/asking.js";
 import { savers } from "/static/saving.js";
 import { say } from "/static/texts.js";
 
-const WIDTH = 560, HEIGHT = 260, LEFT = 56, BOTTOM = 34, EVERY = 5000; // pixels; milliseconds
+const WIDTH = 560, HEIGHT = 260, LEFT = 56, BOTTOM = 42, EVERY = 5000; // pixels; milliseconds
 const COLOURS = ["--heat", "--mark", "--object", "--soft"];
 const SKIP = new Set(["step", "epoch", "tokens", "seconds", "learning_rate", "gradient_norm", "tokens_per_second"]);
 
@@ -31,23 +31,24 @@ function nice(least, most) {
 }
 
 function drawPanel(parent, name, runs, names) {
-  const card = make(parent, "section", { class: "card" });
-  make(card, "h2", {}, name);
+  const card = make(parent, "section", { class: "card" }), [split, ...metric] = name.split(" "), title = ["train", "validation"].includes(split) ? say(`split_${split}`, metric.join(" ")) : name;
+  make(card, "h2", {}, title);
   const points = Object.values(runs).flat(), xs = points.map(([x]) => x), ys = points.map(([, y]) => y).filter(Number.isFinite);
   const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const x = (value) => LEFT + ((value - x0) / (x1 - x0 || 1)) * (WIDTH - LEFT - 12), y = (value) => 10 + (1 - (value - y0) / (y1 - y0 || 1)) * (HEIGHT - BOTTOM - 10);
   const svg = make(card, "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, class: "curves", role: "img", "font-size": 12, "font-family": "system-ui, sans-serif",
-    "aria-label": `${name}: ${Object.entries(runs).map(([run, line]) => `${run} ${line.at(-1)[1]}`).join(", ")}` });
+    "aria-label": `${title}: ${Object.entries(runs).map(([run, line]) => `${run} ${line.at(-1)[1]}`).join(", ")}` });
   for (const value of nice(y0, y1)) {
     make(svg, "path", { class: "grid", d: `M${LEFT} ${y(value)}H${WIDTH - 12}`, fill: "none" });
     make(svg, "text", { class: "soft", x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, Number(value.toPrecision(4)));
   }
-  for (const value of nice(x0, x1)) make(svg, "text", { class: "soft", x: x(value), y: HEIGHT - 14, "text-anchor": "middle" }, Math.round(value));
+  for (const value of nice(x0, x1)) make(svg, "text", { class: "soft", x: x(value), y: HEIGHT - 22, "text-anchor": "middle" }, Math.round(value));
+  make(svg, "text", { class: "soft", x: LEFT + (WIDTH - LEFT - 12) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, say("steps_axis"));
   for (const [run, line] of Object.entries(runs)) {
     const colour = `var(${COLOURS[names.indexOf(run) % COLOURS.length]})`;
     const path = make(svg, "path", { d: `M${line.map(([a, b]) => `${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("L")}`, fill: "none", "stroke-width": 2, "data-run": run, "data-last": line.at(-1)[1] });
     path.style.stroke = colour;
-    if (line.length === 1) make(svg, "circle", { cx: x(line[0][0]), cy: y(line[0][1]), r: 3 }).style.fill = colour;
+    if (line.length <= 12) for (const [a, b] of line) make(svg, "circle", { cx: x(a), cy: y(b), r: 3 }).style.fill = colour;
   }
   const legend = make(card, "p", { class: "legend" });
   for (const run of Object.keys(runs)) {

@@ -43,7 +43,7 @@ export function drawSteps(parent, trace, state, branch, reset) {
     back.disabled = step === 0;
     ahead.disabled = step === count - 1;
     written.replaceChildren();
-    make(written, "span", { class: "soft" }, `${say("before")}: `);
+    make(written, "span", { class: "soft" }, say("colon", say("before")));
     const before = trace.target.filter((_, place) => (trace.first_tokens[place] ?? 0) < step);
     if (!before.length) make(written, "span", { class: "soft" }, say("nothing_yet"));
     for (const one of before) make(written, "span", { class: "token" }, one.text || ` ${one.label}`);

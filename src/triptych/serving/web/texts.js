@@ -12,6 +12,7 @@ export const TEXTS = {
     example: "Examples", key: "Key of this server", key_hint: "This server asks for a key. It stays in this tab.", enter: "Use it",
     about: "{0} · {1} · encoder {2} · decoder {3}", stack: "{0} layers of {1} heads", none: "none", recurrent: "recurrent",
     encoder: "encoder", decoder: "decoder", "encoder-decoder": "encoder-decoder",
+    colon: "{0}: ", split_train: "train {0}", split_validation: "validation {0}", steps_axis: "steps", tasks: {},
     masks: "The masks", masks_hint: "A filled cell: the row may look at the column. These are the masks that this answer was computed with.",
     mask_encoder: "Encoder: every token sees every token", mask_decoder: "Decoder: a token sees itself and those before it", mask_cross: "Encoder-decoder: the answer sees the whole source",
     mask_layers: "layers {0}", row_sees: "“{0}” sees {1} of {2}",
@@ -39,6 +40,12 @@ export const TEXTS = {
   },
 };
 TEXTS["zh-Hant"] = {
+  colon: "{0}：", split_train: "訓練 {0}", split_validation: "驗證 {0}", steps_axis: "步數",
+  tasks: {
+    translation: "翻譯", summarization: "摘要", "text-to-text": "文字到文字", "generative-answering": "寫出答案", "question-generation": "出題", "span-corruption": "填補片段",
+    classification: "分類", tagging: "標記", parsing: "依存剖析", "question-answering": "從文件找答案", "masked-words": "遮蔽詞", embedding: "句向量",
+    "language-modelling": "語言模型", chat: "對話", preference: "偏好", transcription: "語音轉文字",
+  },
   skip: "跳到內容", language: "語言", theme: "配色", theme_system: "依系統設定", theme_light: "淺色", theme_dark: "深色",
   learn: "學習", look: "試用模型", curves: "訓練曲線",
   run: "模型", beside: "並列比較", nothing: "（無）", text: "你的文字", to: "譯成", go: "回答並看看內部", stop: "停止", beams: "束寬",
@@ -72,6 +79,12 @@ TEXTS["zh-Hant"] = {
   chat_hint: "寫一則訊息，模型會回答。", trace_fail: "無法追蹤這個答案：{0}",
 };
 TEXTS["zh-Hans"] = {
+  colon: "{0}：", split_train: "训练 {0}", split_validation: "验证 {0}", steps_axis: "步数",
+  tasks: {
+    translation: "翻译", summarization: "摘要", "text-to-text": "文字到文字", "generative-answering": "写出答案", "question-generation": "出题", "span-corruption": "填补片段",
+    classification: "分类", tagging: "标注", parsing: "依存分析", "question-answering": "从文档找答案", "masked-words": "遮蔽词", embedding: "句向量",
+    "language-modelling": "语言模型", chat: "对话", preference: "偏好", transcription: "语音转文字",
+  },
   skip: "跳到内容", language: "语言", theme: "配色", theme_system: "跟随系统", theme_light: "浅色", theme_dark: "深色",
   learn: "学习", look: "试用模型", curves: "训练曲线",
   run: "模型", beside: "并排比较", nothing: "（无）", text: "你的文字", to: "译成", go: "回答并看看内部", stop: "停止", beams: "束宽",
