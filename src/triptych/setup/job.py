@@ -142,7 +142,8 @@ class Prepared:
         if not has_shards(job.model):
             merge(job.model)
             return job.model, job.head
-        model, head = build(config, own_code.attention()), job.task.head(config, self.labels)
+        model: Any = build(config, own_code.attention())
+        head = job.task.head(config, self.labels)
         model.precision = job.model.precision
         device = next(job.head.parameters()).device
         return model.to(device), head.to(device)
