@@ -10,8 +10,9 @@ from typing import Any, TypeGuard, cast, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
-from ..errors import RunError, TrainingError, brief
+from ..errors import RunError, TrainingError, UsageError, brief
 from ..messages import message
+from ..runs.address import Address, fetch_newest
 from ..runs.checkpoint import AVERAGES, MODEL, OPTIMIZER, Checkpoint, load_weights, weights_of
 from ..runs.run import Run
 from .averages import Averages
@@ -162,7 +163,7 @@ def restore(
     The first process chooses it and truncates the metrics. Incomplete checkpoints are reported in
     `notices`. `place` cuts whole tensors for a process that holds parts.
     """
-    found = job.run.latest_checkpoint(notices) if processes.is_main else None
+    found = _newest(job, notices) if processes.is_main else None
     step = processes.broadcast(None if found is None else found.step)
     if step is None:
         if processes.is_main:
@@ -209,6 +210,27 @@ def restore(
             f"Delete {path} to go on from the checkpoint before it."
         ) from None
     return state
+
+
+def _newest(job: Job, notices: list[str]) -> Checkpoint | None:
+    """Return the newest whole checkpoint of the run, or of its address if that has a newer one."""
+    own, address = job.run.latest_checkpoint(notices), job.settings.checkpoint_address
+    if address is None:
+        return own
+    newest = 0 if own is None else own.step
+    return fetch_newest(Address(address), job.run.path, newest, notices) or own
+
+
+def refuse_held_address(job: Job) -> None:
+    """Raise UsageError where a new run would write among the checkpoints of another one."""
+    address = job.settings.checkpoint_address
+    if address is not None and Address(address).steps():
+        raise UsageError(
+            "{address} already holds checkpoints. Go on with: {command}; or give another "
+            "training.checkpoint_address.",
+            address=address,
+            command=job.command,
+        )
 
 
 def _restored(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 from ..messages import Message, message
 from ..model.lora import merged
-from ..runs.checkpoint import weights_of
+from ..runs.address import Address
+from ..runs.checkpoint import Checkpoint, weights_of
+from ..runs.run import Run
 from ..runs.storage import read_tensors
 from . import checkpoint
 from .averages import Averages
@@ -37,6 +41,8 @@ class Saver:
         self.job, self.processes = job, processes
         self.optimizers, self.averages = optimizers, averages
         self.writer = sharded_writer(job.run, processes) if is_sharded else None
+        where = job.settings.checkpoint_address if processes.is_main else None
+        self.copier = None if where is None else Copier(Address(where), job.run)
 
     def save(self, state: LoopState) -> Message | None:
         """Write a checkpoint, and return what to say of it.
@@ -48,16 +54,25 @@ class Saver:
             if not self.processes.is_main:
                 return None
             saved = checkpoint.save(job, state, self.optimizers, self.averages)
+            if self.copier is not None:
+                with to_last_good(job):
+                    self.copier.begin(saved)
             return _saved(saved)
         regather(job.model)
         keep, best = job.settings.keep_checkpoints, state.best_step
+
+        def then(saved: Checkpoint) -> None:
+            job.run.prune_checkpoints(keep, best)
+            if self.copier is not None:
+                self.copier.copy(saved)
+
         with to_last_good(job):
             held = contents(job, state, self.optimizers, self.averages)
             self.writer.begin(
                 state.step,
                 held.tensors,
                 held.values,
-                lambda _: job.run.prune_checkpoints(keep, best),
+                then,
             )
         return None
 
@@ -65,11 +80,14 @@ class Saver:
         """Return what to say of a checkpoint of a sharded model that became whole.
 
         Args:
-            wait: Wait for the one that is being written.
+            wait: Wait for the one that is being written or copied.
 
         Raises:
-            TrainingError: It could not be written.
+            TrainingError: It could not be written or copied.
         """
+        if wait and self.copier is not None:
+            with to_last_good(self.job):
+                self.copier.wait()
         if self.writer is None:
             return None
         if wait:
@@ -110,5 +128,40 @@ class Saver:
         return chosen
 
 
-def _saved(found: checkpoint.Checkpoint) -> Message:
+class Copier:
+    """Copy checkpoints to an address, one after the other, beside the training."""
+
+    def __init__(self, address: Address, run: Run) -> None:
+        self.address, self.run = address, run
+        self._thread: threading.Thread | None = None
+        self._problem: Exception | None = None
+
+    def begin(self, checkpoint: Checkpoint) -> None:
+        """Copy a checkpoint in a thread, once the one before is copied."""
+        self.wait()
+        self._thread = threading.Thread(target=self._copy, args=(checkpoint,), daemon=True)
+        self._thread.start()
+
+    def copy(self, checkpoint: Checkpoint) -> None:
+        """Copy a checkpoint, and remove those there that the run no longer keeps."""
+        self.address.put(checkpoint)
+        self.address.prune([one.step for one in self.run.checkpoints()])
+
+    def wait(self) -> None:
+        """Wait until nothing is being copied. Raise RunError if it failed."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._problem is not None:
+            problem, self._problem = self._problem, None
+            raise problem
+
+    def _copy(self, checkpoint: Checkpoint) -> None:
+        try:
+            self.copy(checkpoint)
+        except Exception as problem:
+            self._problem = problem
+
+
+def _saved(found: Checkpoint) -> Message:
     return message("Saved {path}.", path=found.path)

@@ -116,6 +116,9 @@ class TrainingSettings:
     checkpoint_every_steps: Count | None = None
     checkpoint_every_minutes: Positive | None = None  # minutes of training between two checkpoints
     keep_checkpoints: Count = 3  # how many of the last checkpoints to keep, besides the best
+    # where checkpoints are copied to as well: a path or an address of fsspec, say s3://bucket/mine;
+    # --resume fetches a newer one from there
+    checkpoint_address: str | None = None
 
     def check(self) -> None:
         """Raise UsageError for values that cannot train."""

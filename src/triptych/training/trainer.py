@@ -211,6 +211,8 @@ class Loop:
                 command=job.command,
             )
         else:
+            if self.world.is_main:
+                checkpoint.refuse_held_address(job)
             job.run.truncate_metrics(0)  # left by an attempt that saved nothing
         if self.frozen:
             notices.append(self.frozen)
