@@ -83,7 +83,7 @@ def write_joined(folder: Path, words: list[Example], count: int) -> None:
         text = "".join(one.target or "" for one in pair)
         if len(text) > 5 or text == "机器学习":
             continue
-        sounds = [soundfile.read(one.audio, dtype="float32") for one in pair]
+        sounds = [soundfile.read(str(one.audio), dtype="float32") for one in pair]
         rate = sounds[0][1]
         path = folder / "joined" / f"{count}.wav"
         whole = np.concatenate([without_silence(sound, rate) for sound, _ in sounds])
