@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from ..errors import TrainingError, UsageError, brief
 from ..messages import message
@@ -167,6 +168,20 @@ def _all_reduce(tensor: Tensor) -> None:
     cast(Any, distributed).all_reduce(tensor)  # it has no types
 
 
+def _store_of_restart() -> Store | None:
+    """Return torchrun's store with keys of this restart alone; None: torch finds its own.
+
+    Without a rendezvous back end, torchrun keeps its store over restarts, and processes would wait
+    for the addresses of those that have died.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    is_static = os.environ.get("TORCHELASTIC_RUN_ID") == "none"
+    if attempt == "0" or not (is_static or os.environ.get("GROUP_WORLD_SIZE") == "1"):
+        return None
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return PrefixStore(f"attempt-{attempt}", TCPStore(address, port))
+
+
 def local_rank() -> int:
     """Return the number of this process on its machine."""
     return int(os.environ.get("LOCAL_RANK", "0"))
@@ -216,5 +231,10 @@ def world() -> World:
         if nccl and local_rank() < torch.cuda.device_count():
             torch.cuda.set_device(local_rank())
         with _connecting():
-            distributed.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo")
+            distributed.init_process_group(
+                "cpu:gloo,cuda:nccl" if nccl else "gloo",
+                store=(store := _store_of_restart()),
+                rank=-1 if store is None else int(os.environ["RANK"]),
+                world_size=-1 if store is None else size,
+            )
     return World(distributed.get_rank(), distributed.get_world_size())
