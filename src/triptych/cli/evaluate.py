@@ -312,7 +312,7 @@ def chosen_examples(
             name=Message(name),
             needs=conjoined(needs),
         )
-    return examples, name
+    return list(examples), name
 
 
 def bootstrapped(

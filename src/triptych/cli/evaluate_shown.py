@@ -173,7 +173,7 @@ def _training_examples(data: DataTable, needs: Sequence[str], needed: bool) -> l
     from ..errors import TriptychError
 
     try:
-        return evenly_spaced(load_split(data, "train", None, needs), data.examples)
+        return list(evenly_spaced(load_split(data, "train", None, needs), data.examples))
     except TriptychError:
         if needed:
             raise

@@ -142,7 +142,7 @@ def _texts(asked: Asked, needs: tuple[str, ...]) -> tuple[list[Example], str]:
     if not found:
         what = "text with a label" if "label" in needs else "usable example"
         raise UsageError(f"There is nothing to judge: {name} has no {what}.")
-    return evenly_spaced(found, asked.judging.limit), name
+    return list(evenly_spaced(found, asked.judging.limit)), name
 
 
 def _read(files: list[str], data: DataTable, needs: tuple[str, ...]) -> list[Example]:
@@ -154,7 +154,7 @@ def _read(files: list[str], data: DataTable, needs: tuple[str, ...]) -> list[Exa
     if not aligned(needs):
         return to_score(reader_of(needs)(files, data, needs, talk), needs)
     target = data.target[0] if isinstance(data.target, list) else data.target
-    return read(files_of(files, data), data.source, target, talk)
+    return list(read(files_of(files, data), data.source, target, talk))
 
 
 def _worked(

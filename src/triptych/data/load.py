@@ -9,7 +9,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, overload
+
+import numpy as np
 
 from ..errors import DataError, UsageError, unknown
 from ..messages import message
@@ -22,6 +24,7 @@ from .formats.references import to_score
 from .formats.table_format import FIELDS, Format, sniff
 from .formats.texts import finer
 from .hub.data_sets import as_files
+from .pair_table import PairTable
 from .sets import catalog
 from .sets.entry import SPLITS
 from .split import by_input, by_source, division_of
@@ -51,8 +54,20 @@ def load_split(
     split: str,
     report: Notify | None = None,
     needs: Sequence[str] = ("source", "target"),
-) -> list[Example]:
-    """Return the Examples of the "train", "validation" or "test" split of a recipe.
+) -> Sequence[Example]:
+    """Return the Examples of one split. See `load_splits`."""
+    return load_splits(data, (split,), report, needs)[split]
+
+
+def load_splits(
+    data: DataTable,
+    splits: Sequence[str],
+    report: Notify | None = None,
+    needs: Sequence[str] = ("source", "target"),
+) -> dict[str, Sequence[Example]]:
+    """Return the Examples of the "train", "validation" or "test" splits of a recipe.
+
+    A file of which several splits are taken is read once.
 
     needs: the fields that the task reads.
 
@@ -71,16 +86,19 @@ def load_split(
     if not aligned(needs) or (
         entry is not None and entry.loader is not None and "source" in entry.fields
     ):
-        return load_other_split(data, split, needs, report)
+        return _other_splits(data, splits, needs, report)
     if data.set is not None:
-        return catalog.load(
-            data.set,
-            split,
-            source=data.source,
-            target=data.target,
-            script=data.script,
-            report=report,
-        )
+        return {
+            split: catalog.load(
+                data.set,
+                split,
+                source=data.source,
+                target=data.target,
+                script=data.script,
+                report=report,
+            )
+            for split in splits
+        }
     if data.train is None:
         raise UsageError(
             "The recipe names no data. Give data.set (one of {names}), or "
@@ -88,17 +106,48 @@ def load_split(
             "triptych init writes such a recipe.",
             names=", ".join(catalog.entries()),
         )
-    given = getattr(data, split)
+    return _divided(
+        data,
+        splits,
+        report,
+        lambda names, notify: _files(data, names, notify),
+        lambda whole: by_source(whole, division_of(data)),
+    )
+
+
+def _divided(
+    data: DataTable,
+    splits: Sequence[str],
+    report: Notify | None,
+    read: Callable[[Names, Notify | None], Sequence[Example]],
+    divide: Callable[[Sequence[Example]], dict[str, Sequence[Example]]],
+) -> dict[str, Sequence[Example]]:
+    """Return splits of own files: those with files of their own, and those held out of training.
+
+    Only the reading for training reports on the training files.
+    """
     missing = [name for name in ("validation", "test") if getattr(data, name) is None]
-    if given is not None and not (split == "train" and missing):
-        return _files(data, given, report)
-    whole = _files(data, data.train, report if split == "train" else None)
-    parts = by_source(whole, division_of(data))
-    if split != "train":
-        return parts[split]
-    return parts["train"] + [
-        example for name in ("validation", "test") if name not in missing for example in parts[name]
-    ]
+    parts: dict[str, Sequence[Example]] | None = None
+    found: dict[str, Sequence[Example]] = {}
+    for split in splits:
+        given = getattr(data, split)
+        if given is not None and not (split == "train" and missing):
+            found[split] = read(given, report)
+            continue
+        if parts is None:
+            parts = divide(read(data.train or [], report if "train" in splits else None))
+        found[split] = parts[split]
+        if split == "train":
+            for name in ("validation", "test"):
+                found[split] = _both(found[split], parts[name] if name not in missing else [])
+    return found
+
+
+def _both(one: Sequence[Example], other: Sequence[Example]) -> Sequence[Example]:
+    """Return the Examples of two sequences."""
+    if not len(other):
+        return one
+    return one + other if isinstance(one, PairTable) else [*one, *other]
 
 
 def aligned(needs: Sequence[str]) -> bool:
@@ -106,12 +155,15 @@ def aligned(needs: Sequence[str]) -> bool:
     return tuple(needs) == ("source", "target")
 
 
-def load_other_split(
-    data: DataTable, split: str, needs: Sequence[str], report: Notify | None
-) -> list[Example]:
-    """Return a split for a task that does not read pairs: a public set, or files in its format."""
+def _other_splits(
+    data: DataTable, splits: Sequence[str], needs: Sequence[str], report: Notify | None
+) -> dict[str, Sequence[Example]]:
+    """Return splits for a task that does not read pairs: of a public set, or files in its format.
+
+    Raises DataError or UsageError.
+    """
     if data.set is not None:
-        return catalog.load_other(data.set, split, data, needs, report)
+        return {split: catalog.load_other(data.set, split, data, needs, report) for split in splits}
     if data.train is None:
         raise UsageError(
             message(
@@ -119,26 +171,33 @@ def load_other_split(
                 "data.train with your own file; triptych init writes such a recipe.",
             )
         )
-    given = getattr(data, split)
-    missing = [name for name in ("validation", "test") if getattr(data, name) is None]
-    if given is not None and not (split == "train" and missing):
-        found = reader_of(needs)(names_of(given), data, needs, report)
-        return found if split == "train" else to_score(found, needs)
-    if data.stream and split != "train":
+
+    def divide(whole: Sequence[Example]) -> dict[str, Sequence[Example]]:
+        parts = by_input(whole, division_of(data))
+        if tuple(needs) == ("text",) and not (parts["validation"] and parts["test"]):
+            parts = by_input(finer(list(whole)), division_of(data))
+        return {**parts}
+
+    held = [split for split in splits if split != "train" and getattr(data, split) is None]
+    streamed = held if data.stream else []
+    found = _divided(
+        data,
+        [split for split in splits if split not in streamed],
+        report,
+        lambda names, notify: reader_of(needs)(names_of(names), data, needs, notify),
+        divide,
+    )
+    if streamed:
         from .batches.streaming import Corpus
 
-        return Corpus(data, report).held(split)
-    found = reader_of(needs)(
-        names_of(data.train), data, needs, report if split == "train" else None
-    )
-    parts = by_input(found, division_of(data))
-    if tuple(needs) == ("text",) and not (parts["validation"] and parts["test"]):
-        parts = by_input(finer(found), division_of(data))
-    if split != "train":
-        return to_score(parts[split], needs)
-    return parts["train"] + [
-        example for name in ("validation", "test") if name not in missing for example in parts[name]
-    ]
+        corpus = Corpus(data, report)
+        found |= {split: corpus.held(split) for split in streamed}
+    return {
+        split: found[split]
+        if split == "train" or split in streamed
+        else to_score(list(found[split]), needs)
+        for split in splits
+    }
 
 
 def learnt_field(needs: Sequence[str]) -> str:
@@ -307,7 +366,7 @@ def files_of(names: str | Sequence[str], data: DataTable | None = None) -> Files
     )  # fmt: skip
 
 
-def _files(data: DataTable, names: str | Sequence[str], report: Notify | None) -> list[Example]:
+def _files(data: DataTable, names: str | Sequence[str], report: Notify | None) -> PairTable:
     if isinstance(data.target, list) and len(data.target) > 1:
         raise UsageError(
             message(
@@ -319,8 +378,15 @@ def _files(data: DataTable, names: str | Sequence[str], report: Notify | None) -
     return read(files_of(names, data), data.source, target, report)  # type: ignore[arg-type]
 
 
-def evenly_spaced(examples: list[Item], count: int | None) -> list[Item]:
+@overload
+def evenly_spaced(examples: list[Item], count: int | None) -> list[Item]: ...
+@overload
+def evenly_spaced(examples: Sequence[Item], count: int | None) -> Sequence[Item]: ...
+def evenly_spaced(examples: Sequence[Item], count: int | None) -> Sequence[Item]:
     """Choose `count` examples spaced evenly over all, so that every language has its share."""
     if count is None or count >= len(examples):
         return examples
-    return [examples[place * len(examples) // count] for place in range(count)]
+    rows = [place * len(examples) // count for place in range(count)]
+    if isinstance(examples, PairTable):
+        return examples.take(np.array(rows, dtype=np.int64))  # type: ignore[return-value]
+    return [examples[row] for row in rows]

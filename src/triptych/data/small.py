@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..messages import Message, in_brief, listed, message
 from .example import Example
+from .pair_table import PairTable
 
 PARTS = (message("train"), message("validation"), message("test"))  # named to a user
 FEW_TEXTS = 100  # a part with fewer says little
@@ -112,6 +113,8 @@ def few_texts(
 
 def class_counts(examples: Iterable[Example]) -> dict[str, int]:
     """Count the texts of each label, the most frequent first; empty for numbers."""
+    if isinstance(examples, PairTable):  # has no labels
+        return {}
     return dict(
         Counter(
             name

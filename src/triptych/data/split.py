@@ -12,12 +12,16 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .example import Example
+from .pair_table import chosen, values_of
 from .strata import allotted, strata_of
 
 if TYPE_CHECKING:
@@ -52,7 +56,24 @@ def sentence_key(text: str) -> str:
     return " ".join(_SIGN.sub(_no_sign, folded.translate(_ASCII_SIGNS)).split()) or folded.strip()
 
 
+def sentence_keys(texts: Iterable[str]) -> Iterator[str]:
+    """Yield `sentence_key` of each text. Many are reduced in one go, as lines of one text."""
+    pending = iter(texts)
+    while block := list(islice(pending, TOGETHER)):
+        folded = unicodedata.normalize("NFKC", "\n".join(block)).casefold()
+        raw = folded.encode("utf-8", "surrogatepass").translate(_SIGN_BYTES)
+        signless = _SIGN.sub(_no_sign, raw.decode("utf-8", "surrogatepass"))
+        whole, plain = folded.split("\n"), signless.split("\n")
+        if len(whole) != len(block):  # a text of several lines
+            yield from map(sentence_key, block)
+            continue
+        for one, line in zip(whole, plain, strict=True):
+            yield " ".join(line.split()) or one.strip()
+
+
+TOGETHER = 2048  # texts
 _ASCII_SIGNS = str.maketrans(dict.fromkeys(string.punctuation, " "))  # the common ones, fast
+_SIGN_BYTES = bytes(32 if chr(code) in string.punctuation else code for code in range(256))
 _SIGN = re.compile(r"[^\w\s]")
 
 
@@ -95,22 +116,89 @@ def by_input(examples: Sequence[Example], division: Division = BY_HASH) -> dict[
 
 def by_source(
     examples: Sequence[Example], division: Division = BY_HASH
-) -> dict[str, list[Example]]:
+) -> dict[str, Sequence[Example]]:
     """Split pairs by their source sentence, and drop repeated pairs and leaked targets.
 
     All pairs of one source go to the same split. A training pair whose target is in test or
     validation is left out, and so is a validation pair whose target is in test.
     """
-    keys = [(sentence_key(one.source or ""), sentence_key(one.target or "")) for one in examples]
-    part_of = _assigned([source for source, _ in keys], examples, division)
-    parts: dict[str, dict[tuple[str, str], Example]] = {part: {} for part in PARTS}
-    for key, example in zip(keys, examples, strict=True):
-        parts[part_of[key[0]]].setdefault(key, example)  # keeps the first of repeated pairs
-    held: set[str] = set()
-    found: dict[str, list[Example]] = {}
-    for name, part in parts.items():
-        found[name] = [example for (_, target), example in part.items() if target not in held]
-        held |= {target for _, target in part} if name != "train" else set()
+    parts, sources = _parts_of_sources(examples, division)
+    targets = digests(sentence_keys(_texts(examples, "target")))
+    kept = np.zeros(len(examples), dtype=bool)
+    # Equal pairs have equal sums of their digests, and only they have.
+    kept[firsts(sources + targets * np.uint64(PRIME))] = True
+    held, found = set[bytes](), dict[str, Sequence[Example]]()
+    for number, name in enumerate(PARTS):
+        rows = np.flatnonzero(kept & (parts == number))
+        own = targets[rows]
+        leaks = _among(own, held)
+        if name != "train":
+            held |= {digest.tobytes() for digest in own}
+        found[name] = chosen(examples, rows[~leaks])
+    return found
+
+
+def _texts(examples: Sequence[Example], side: str) -> Iterator[str]:
+    return (str(text or "") for text in values_of(examples, side))
+
+
+def _parts_of_sources(
+    examples: Sequence[Example], division: Division
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number in PARTS of each pair's part, and the digests of the sources."""
+    keys: Iterable[str] = sentence_keys(_texts(examples, "source"))
+    if division.stratified:
+        keys = list(keys)
+        part_of = _assigned(keys, examples, division)
+        numbers = [PARTS.index(part_of[key]) for key in keys]
+        return np.array(numbers, dtype=np.int8), digests(keys)
+    found = digests(keys)
+    return _numbers_of(found, division.shares), found
+
+
+def _numbers_of(found: np.ndarray, shares: Mapping[str, float]) -> np.ndarray:
+    """Return the number in PARTS of the part of each digest, as `split_of` does."""
+    points, numbers = found[:, 0] / 2.0**64, np.full(len(found), -1, dtype=np.int8)
+    for name, share in shares.items():
+        numbers[(numbers < 0) & (points < share)] = PARTS.index(name)
+        points = points - share
+    numbers[numbers < 0] = PARTS.index("train")
+    return numbers
+
+
+PRIME = 0x9E3779B97F4A7C15
+
+
+def digests(keys: Iterable[str]) -> np.ndarray:
+    """Return the first 16 bytes of the SHA-256 of each text: (N, 2) uint64."""
+    found = bytearray()
+    for key in keys:
+        found += hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16]
+    return np.frombuffer(found, ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def firsts(found: np.ndarray) -> np.ndarray:
+    """Return the numbers of those of (N, 2) digests that no earlier one equals."""
+    return np.flatnonzero(first_of(found) == np.arange(len(found)))
+
+
+def first_of(found: np.ndarray) -> np.ndarray:
+    """Return, for each of (N, 2) digests, the number of the first that equals it: (N,)."""
+    order = np.lexsort((found[:, 1], found[:, 0]))  # stable: equal ones stay in their order
+    ordered = found[order]
+    begins = np.ones(len(found), dtype=bool)
+    begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    numbers = np.empty(len(found), dtype=np.int64)
+    numbers[order] = order[begins][np.cumsum(begins) - 1]
+    return numbers
+
+
+def _among(own: np.ndarray, held: set[bytes]) -> np.ndarray:
+    """Tell which of (N, 2) digests are in a set of their bytes."""
+    halves = np.array([np.frombuffer(one, np.uint64)[0] for one in held], dtype=np.uint64)
+    found = np.isin(own[:, 0], halves)
+    for row in np.flatnonzero(found).tolist():
+        found[row] = own[row].tobytes() in held
     return found
 
 

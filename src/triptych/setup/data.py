@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..data.batches.streaming import Corpus
 from ..data.example import Example
-from ..data.load import evenly_spaced, load_split
+from ..data.load import evenly_spaced, load_splits
 from ..training import streamed
 from ..training.resuming import Fingerprints, fingerprints_of, refuse_other_data
 from .resolve import Resolved
@@ -27,7 +27,7 @@ class LoadedData:
 
     resolved: Resolved
     examples: Sequence[Example]
-    validation: list[Example]
+    validation: Sequence[Example]
     fingerprints: Fingerprints
     corpus: Corpus | None
 
@@ -40,11 +40,11 @@ def load_data(resolved: Resolved) -> LoadedData:
     recipe, task, report = resolved.recipe, resolved.task, resolved.report
     corpus = Corpus(recipe.data, report) if recipe.data.stream else None
     examples: Sequence[Example]
+    validation: Sequence[Example]
     if corpus is None:
-        whole, validation = (
-            load_split(recipe.data, split, report, task.needs) for split in ("train", "validation")
-        )
-        examples = evenly_spaced(whole, recipe.data.examples)
+        parts = load_splits(recipe.data, ("train", "validation"), report, task.needs)
+        examples = evenly_spaced(parts["train"], recipe.data.examples)
+        validation = parts["validation"]
     else:
         examples, validation = streamed.begin(
             recipe.data, corpus, None if resolved.dry else resolved.origin, task, report

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from .. import own_code
-from ..data.batches.encoded import Encoded, collate
+from ..data.batches.encoded import collate
+from ..data.batches.encoded_table import EncodedTable
 from ..data.batches.order import length_batches
 from ..data.example import Example, Notify
 from ..data.hub.repository import is_reference
@@ -72,12 +73,12 @@ class Prepared:
         return self.built.tokenized.examples
 
     @property
-    def encoded(self) -> list[list[Encoded]]:
+    def encoded(self) -> EncodedTable:
         """Return what each example was encoded to; nothing for a streamed set."""
         return self.built.tokenized.encoded
 
     @property
-    def validation(self) -> list[Example]:
+    def validation(self) -> Sequence[Example]:
         return self.built.tokenized.data.validation
 
     @property

@@ -78,12 +78,15 @@ def build_model(tokenized: TokenizedData) -> BuiltModel:
         resolved.report(adapt_with(model, table.lora_rank, table.lora_alpha, table.lora_targets))
     if task.fit_head is not None:
         task.fit_head(head, tokenized.encoded)
-    refuse_too_long(
-        config,
-        task,
-        zip(tokenized.examples, tokenized.encoded, strict=False),
-        message("Leave such examples out with data.longest."),
-    )
+    if any(
+        tokenized.encoded.longest(side) > (config.context(side) or math.inf) for side, _ in SIDES
+    ):
+        refuse_too_long(
+            config,
+            task,
+            zip(tokenized.examples, tokenized.encoded, strict=False),
+            message("Leave such examples out with data.longest."),
+        )
     return BuiltModel(tokenized=tokenized, config=config, task=task, model=model, head=head)
 
 

@@ -127,7 +127,7 @@ def task_needs(
 
 def examples_of(
     found: NamedData, report: Notify | None, splits: Sequence[str] | None = None
-) -> dict[str, list[Example]]:
+) -> dict[str, Sequence[Example]]:
     """Return the examples by part; of labelled sets with all leaks, so that they can be seen.
 
     splits: those of a public set; None: all that it has.
@@ -145,7 +145,7 @@ def examples_of(
     return {part: read(names, found, report) for part, names in split_files(data).items()}
 
 
-def read(names: Sequence[str], found: NamedData, report: Notify | None) -> list[Example]:
+def read(names: Sequence[str], found: NamedData, report: Notify | None) -> Sequence[Example]:
     """Read files as examples with the fields that are named."""
     from ..data.formats.pairs import read as read_pairs
 

@@ -43,9 +43,9 @@ def describe(prepared: Prepared, first: Sequence[Encoded], shows_batch: bool = T
         )
         count = len(examples)
     else:
-        lengths = [one.length for pieces in prepared.encoded for one in pieces]
-        tokens, longest, held, count = sum(lengths), max(lengths), len(examples), len(lengths)
-    left = [sum(one.unseen for one in pieces) for pieces in prepared.encoded]
+        lengths = prepared.encoded.lengths
+        tokens, longest = int(lengths.sum()), int(lengths.max())
+        held, count = len(examples), len(lengths)
     batch, unit = (
         sum(one.length for one in first),
         message("per example") if count == len(examples) else message("per window"),
@@ -75,7 +75,7 @@ def describe(prepared: Prepared, first: Sequence[Encoded], shows_batch: bool = T
             longest=longest,
             validation=len(prepared.validation),
         ),
-        *_cut_off(left),
+        *_cut_off(prepared.encoded.unseen),
         *_of_model(config, sizes, memory, budget),
     ]
     return lines + _first_examples(prepared, first) if shows_batch else lines
@@ -83,7 +83,7 @@ def describe(prepared: Prepared, first: Sequence[Encoded], shows_batch: bool = T
 
 def _cut_off(left: Sequence[int]) -> list[str]:
     """Say how many examples are longer than the task reads, if any are."""
-    if not any(left):
+    if not left:
         return []
     words = message(
         "Longer than the task reads: {examples:,} examples; {tokens:,} of their tokens are left "

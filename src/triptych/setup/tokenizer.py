@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from ..data.batches.encoded import Encoded, without_features
+import numpy as np
+
+from ..data.batches.encoded import without_features
+from ..data.batches.encoded_table import EncodedTable
 from ..data.example import FIELDS, Example, Notify, texts_of
+from ..data.pair_table import chosen, values_of
+from ..data.tokenizers.ahead import read_ahead
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..data.validation.columns import refuse_unseen
@@ -38,7 +43,7 @@ class TokenizedData:
     labels: Labels
     tokenizers: Tokenizers
     examples: Sequence[Example]
-    encoded: list[list[Encoded]] = field(repr=False)
+    encoded: EncodedTable = field(repr=False)
 
     @property
     def resolved(self) -> Resolved:
@@ -52,7 +57,7 @@ def tokenize(data: LoadedData) -> TokenizedData:
     refuse_unseen(data.examples, data.validation)
     tokenizers = _tokenizers(recipe, labels, data.examples, resolved.origin, resolved.report)
     examples: Sequence[Example]
-    encoded: list[list[Encoded]]
+    encoded: EncodedTable
     if data.corpus is None or resolved.dry:
         examples, encoded = _encode(
             task, data.examples, tokenizers, labels, recipe.data.longest, resolved.report
@@ -71,11 +76,26 @@ def tokenize(data: LoadedData) -> TokenizedData:
             streamed.shards(
                 data.corpus, tokenizers, resolved.before, recipe.batches.bpe_dropout, refuse
             ),
-            [],
+            EncodedTable(),
         )
     return TokenizedData(
         data=data, labels=labels, tokenizers=tokenizers, examples=examples, encoded=encoded
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Give the texts in fields of many examples, each time that they are read, without a list."""
+
+    examples: Sequence[Example]
+    names: Sequence[str]
+
+    def __iter__(self) -> Iterator[str]:
+        for name in self.names:
+            for value in values_of(self.examples, name):
+                for text in [value] if isinstance(value, str) else texts_of(value):  # type: ignore[arg-type]
+                    if text:
+                        yield text
 
 
 def _labels(
@@ -104,25 +124,25 @@ def _encode(
     labels: Labels,
     longest: int,
     report: Notify,
-) -> tuple[list[Example], list[list[Encoded]]]:
+) -> tuple[Sequence[Example], EncodedTable]:
     """Encode all examples once.
 
     Those with a side of more than `longest` tokens are left out and reported, and so are those that
     give nothing to learn from.
     """
-    kept, encoded, passed, nothing = [], [], [], []
+    encoded, kept = EncodedTable(), np.ones(len(examples), dtype=bool)
+    passed, nothing = list[str](), list[str]()
     # What is drawn anew in every epoch is not kept: features of sound are large.
     is_redrawn = task.draws and task.remask is None and task.fit_head is None
-    for example in examples:
+    for number, example in enumerate(read_ahead(examples, tokenizers)):
         pieces = task.encode(example, tokenizers, labels, "train", None)
-        if not task.spec.windows and any(
-            len(values) > longest for one in pieces for values in one.inputs.values()
-        ):
+        sides = (values for one in pieces for values in one.inputs.values())
+        if not task.spec.windows and any(len(values) > longest for values in sides):
+            kept[number] = False
             passed.append(example.place)
             continue
         for one in pieces:
-            one.index = len(kept)
-        kept.append(example)
+            one.index = len(encoded)
         encoded.append([without_features(one) for one in pieces] if is_redrawn else pieces)
         nothing += [] if pieces else [example.place]
     if passed:
@@ -145,18 +165,18 @@ def _encode(
                 "examples, which {reason}.",
                 some=_some(nothing),
                 count=len(nothing),
-                count2=len(kept),
+                count2=len(encoded),
                 reason=reason,
             )
         )
-    if not kept:
+    if not len(encoded):
         raise DataError(
             "There is no example left to train on: all {count:,} are longer than "
             "data.longest = {longest:,} tokens. Raise it.",
             count=len(passed),
             longest=longest,
         )
-    return kept, encoded
+    return chosen(examples, np.flatnonzero(kept)), encoded
 
 
 def _some(places: Sequence[str]) -> str:
@@ -195,20 +215,10 @@ def _tokenizers(
         role: [name for name, one in FIELDS.items() if one.text and one.role == role]
         for role in ("input", "target")
     }
-    texts = {
-        role: [
-            text
-            for name in names
-            for one in examples
-            for text in texts_of(getattr(one, name))
-            if text
-        ]
-        for role, names in sides.items()
-    }
-    if settings.shared or not texts["target"]:
-        one = Tokenizer.train(
-            texts["input"] + texts["target"], settings.kind, settings.vocabulary_size, tags, mask
-        )
+    texts = {role: Texts(examples, names) for role, names in sides.items()}
+    if settings.shared or not any(True for _ in texts["target"]):
+        both = Texts(examples, [*sides["input"], *sides["target"]])
+        one = Tokenizer.train(both, settings.kind, settings.vocabulary_size, tags, mask)
         return Tokenizers(one, one)
     source = Tokenizer.train(texts["input"], settings.kind, settings.vocabulary_size, tags)
     return Tokenizers(

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
+from ..data.pair_table import values_of
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
@@ -102,7 +103,7 @@ def prepare(examples: Sequence[Example]) -> Labels:
         raise DataError("There is nothing to train on: the training data holds no usable example.")
     return {
         "languages": {
-            "source": sorted({one.source_language for one in examples if one.source_language}),
+            "source": sorted({str(one) for one in values_of(examples, "source_language") if one}),
             "targets": [],
         }
     }

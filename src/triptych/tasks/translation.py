@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data.batches.encoded import Encoded
 from ..data.example import Example
+from ..data.pair_table import values_of
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown
 from .options import TranslationOptions, read_options
@@ -44,8 +45,10 @@ def prepare(
     """
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable pair.")
-    sources = sorted({example.source_language for example in examples if example.source_language})
-    targets = sorted({example.target_language for example in examples if example.target_language})
+    sources, targets = (
+        sorted({str(one) for one in values_of(examples, f"{side}_language") if one})
+        for side in ("source", "target")
+    )
     if default_target is not None and default_target not in targets:
         raise unknown("target language", default_target, targets, "in task.default_target")
     if tokenized_bleu:

@@ -11,7 +11,7 @@ import pytest
 
 from triptych.data.example import Example, texts_of
 from triptych.data.formats.chats import read, read_preferences
-from triptych.data.load import load_other_split, reader_of
+from triptych.data.load import load_split, reader_of
 from triptych.data.sets import catalog
 from triptych.data.sets import chat as sets_chat
 from triptych.data.sets.chat import instruction_key, tidied, words_key
@@ -184,7 +184,7 @@ def test_own_files_are_split_by_the_first_question(tmp_path: Path) -> None:
         for n in range(400)
     ]
     data = DataTable(train=written(tmp_path, given))
-    sizes = {part: len(load_other_split(data, part, ("messages",), None)) for part in SPLITS}
+    sizes = {part: len(load_split(data, part, None, ("messages",))) for part in SPLITS}
     assert sum(sizes.values()) == 400 and 0 < sizes["validation"] < 40 and 0 < sizes["test"] < 40
     again = Example(messages=[{"role": "user", "content": "question 7!"}])
     parts = by_input([again, *(Example(messages=one["messages"]) for one in given[7:8])])

@@ -45,7 +45,7 @@ class ColumnChoice:
 
 def choose(
     form: Format,
-    lines: list[str],
+    lines: Sequence[str],
     needs: Sequence[str],
     names: Sequence[tuple[str, ...]],
     columns: Columns | None = None,
@@ -97,9 +97,9 @@ def of_fields(fields: Sequence[str], needs: Sequence[str]) -> dict[str, str]:
     return dict(zip(needs, fields, strict=True)) | header
 
 
-def _keys(form: Format, lines: list[str], needs: Sequence[str], names: Sequence[tuple[str, ...]],
-          given: dict[str, str], languages: tuple[str | None, str | None],
-          ) -> ColumnChoice:  # fmt: skip
+def _keys(form: Format, lines: Sequence[str], needs: Sequence[str],
+          names: Sequence[tuple[str, ...]], given: dict[str, str],
+          languages: tuple[str | None, str | None]) -> ColumnChoice:  # fmt: skip
     remarks: list[Remark] = []
     found = _named(form, needs, names, given, languages, remarks)
     missing = [name for name in given.values() if name not in form.first]
@@ -134,7 +134,7 @@ def _keys(form: Format, lines: list[str], needs: Sequence[str], names: Sequence[
     return ColumnChoice(chosen, True, not remarks, remarks)
 
 
-def _values(lines: list[str], key: str) -> Iterator[str]:
+def _values(lines: Sequence[str], key: str) -> Iterator[str]:
     """Yield the values of a key; lines without an object are reported where they are read."""
     for line in lines:
         with contextlib.suppress(ValueError):
@@ -143,7 +143,7 @@ def _values(lines: list[str], key: str) -> Iterator[str]:
 
 def _places(
     form: Format,
-    lines: list[str],
+    lines: Sequence[str],
     needs: Sequence[str],
     names: Sequence[tuple[str, ...]],
     given: dict[str, str],
@@ -202,7 +202,7 @@ def _places(
     )
 
 
-def _column(lines: list[str], form: Format, place: int, header: bool) -> Iterator[str]:
+def _column(lines: Sequence[str], form: Format, place: int, header: bool) -> Iterator[str]:
     rows = itertools.islice(rows_of(lines, form), int(header), None)
     return (row[place] for _, row in rows if place < len(row))
 
@@ -266,7 +266,7 @@ def _seen(form: Format, below: list[list[str]], remarks: list[Remark]) -> bool:
     return verdict == "yes"
 
 
-def _several(form: Format, lines: list[str], needs: Sequence[str], open_: Sequence[str],
+def _several(form: Format, lines: Sequence[str], needs: Sequence[str], open_: Sequence[str],
              taken: Mapping[str, int], header: bool) -> Remark:  # fmt: skip
     """Report which columns are taken where there are more than needed and no names."""
     row = ", ".join(
@@ -328,7 +328,7 @@ def _alone(
     ]
 
 
-def _again(form: Format, lines: list[str]) -> list[Remark]:
+def _again(form: Format, lines: Sequence[str]) -> list[Remark]:
     """Report a header that occurs again among the data, as in joined files."""
     head = lines[form.begins - 1]
     again = [

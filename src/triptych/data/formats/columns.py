@@ -140,7 +140,7 @@ def records(
 
 
 def layout_of(
-    path: Path, lines: list[str], columns: Columns | None, needs: Sequence[str]
+    path: Path, lines: Sequence[str], columns: Columns | None, needs: Sequence[str]
 ) -> tuple[Format, ColumnChoice]:
     """Return the format of a file, and the columns or keys that hold `needs`."""
     form = sniffed(path, lines, [])
@@ -181,7 +181,7 @@ def usual_names(needs: Sequence[str]) -> list[tuple[str, ...]]:
     ]
 
 
-def _refuse_half_a_header(form: Format, lines: list[str], needs: Sequence[str]) -> None:
+def _refuse_half_a_header(form: Format, lines: Sequence[str], needs: Sequence[str]) -> None:
     """Raise DataError if the first line names some columns of a labelled text but not the others.
 
     Such a line is a header, not a text.
@@ -203,7 +203,7 @@ def _refuse_half_a_header(form: Format, lines: list[str], needs: Sequence[str]) 
 
 
 def _values_of(
-    lines: list[str],
+    lines: Sequence[str],
     form: Format,
     choice: ColumnChoice,
     needs: Sequence[str],
@@ -222,7 +222,7 @@ def _values_of(
 
 
 def _of_flags(
-    lines: list[str],
+    lines: Sequence[str],
     form: Format,
     choice: ColumnChoice,
     needs: Sequence[str],
@@ -255,7 +255,7 @@ def _of_flags(
             wrong(f"{form.path}:{number}", str(problem))
 
 
-def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Sequence[str],
+def _of_objects(lines: Sequence[str], form: Format, choice: ColumnChoice, needs: Sequence[str],
                 wrong: OnProblem) -> Iterator[tuple[int, dict[str, object]]]:  # fmt: skip
     keys = dict(zip(needs, map(str, choice.columns), strict=True))
     said: set[str] = set()

@@ -79,7 +79,7 @@ def labels_of(names: Sequence[str], cells: Sequence[object]) -> list[str]:
     return found
 
 
-def found_in(form: Format, lines: list[str]) -> tuple[str, list[str]] | None:
+def found_in(form: Format, lines: Sequence[str]) -> tuple[str, list[str]] | None:
     """Return the column of the longest texts and two or more columns that hold 0 and 1 alone."""
     if form.kind not in ("tsv", "csv") or len(form.first) < 3 or any(map(is_number, form.first)):
         return None
@@ -99,7 +99,7 @@ def _all(form: Format) -> Iterator[int]:
     return iter(range(len(form.first)))
 
 
-def advice(form: Format, lines: list[str]) -> Message | None:
+def advice(form: Format, lines: Sequence[str]) -> Message | None:
     """Return a sentence on how such columns are learnt as labels, if the file has any."""
     found = found_in(form, lines)
     if found is None:

@@ -21,7 +21,7 @@ PER_VALUE = 3  # texts to each value of a label, at least
 
 
 def sample_of(
-    needs: Sequence[str], form: Format, header: bool, lines: list[str] | None = None
+    needs: Sequence[str], form: Format, header: bool, lines: Sequence[str] | None = None
 ) -> str:
     """Write a value of --columns that would fit this file.
 
@@ -44,14 +44,14 @@ def sample_of(
     return shlex.quote(",".join(f"{need}={cell}" for need, cell in zip(needs, cells, strict=False)))
 
 
-def is_headed(form: Format, lines: list[str]) -> bool:
+def is_headed(form: Format, lines: Sequence[str]) -> bool:
     """Tell whether the first row of a table is surely a header."""
     below = [row for _, row in islice(rows_of(lines, form), 1, ROWS)]
     return header_verdict(form.first, below) == "yes"
 
 
 def labelled_sample(
-    form: Format, lines: list[str], header: bool, learnt: str = "label"
+    form: Format, lines: Sequence[str], header: bool, learnt: str = "label"
 ) -> str | None:
     """Return a --columns with the longest texts and a column with few values; None without one."""
     if form.kind not in ("tsv", "csv"):

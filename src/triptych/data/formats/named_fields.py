@@ -75,7 +75,7 @@ def _renamed(lines: Sequence[str], path: Path, given: Mapping[str, str]) -> list
 
 
 def _of_table(
-    lines: list[str], form: Format, columns: Columns, given: Mapping[str, str]
+    lines: Sequence[str], form: Format, columns: Columns, given: Mapping[str, str]
 ) -> list[str]:
     """Return the rows of a table as JSONL with the fields that are given."""
     needs = tuple(given)

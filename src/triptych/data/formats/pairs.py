@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from ...errors import DataError
 from ...messages import message
-from ..example import Example, Notify, OnProblem
+from ..example import Notify, OnProblem
+from ..pair_table import PairTable
 from .choosing import HEADER, ColumnChoice, choose, of_fields
 from .foreign.own_lines import own_file
 from .json_lines import object_of, text_of
@@ -53,23 +55,23 @@ class Files:
 
 
 def read(files: Files, source_language: str | None = None, target_language: str | None = None,
-         report: Notify | None = None) -> list[Example]:  # fmt: skip
+         report: Notify | None = None) -> PairTable:  # fmt: skip
     """Read all pairs that have text on both sides.
 
     `report` gets the format of the files and the number of lines left out. Raises DataError naming
     file and line of the first thing that cannot be read.
     """
     notify = report or (lambda message: None)
-    examples, empty, long = [], 0, 0
-    for place, source, target in records(files, source_language, target_language, notify):
-        if not source.strip() or not target.strip():
+    examples = PairTable(Path(files.source).name, (source_language, target_language))
+    empty, long = 0, 0
+    for line, source, target in records(files, source_language, target_language, notify):
+        one, other = source.strip(), target.strip()
+        if not one or not other:
             empty += 1
         elif len(source) > LONGEST_LINE or len(target) > LONGEST_LINE:
             long += 1
         else:
-            examples.append(
-                Example(source.strip(), target.strip(), source_language, target_language, place)
-            )
+            examples.append(one, other, line)
     if empty:
         notify(
             message(
@@ -95,18 +97,18 @@ def records(
     files: Files, source_language: str | None = None, target_language: str | None = None,
     notify: Notify = lambda message: None, wrong: OnProblem = stop,
     remark: Callable[[Remark], None] | None = None,
-) -> Iterator[tuple[str, str, str]]:  # fmt: skip
-    """Yield (place, source, target) of every line, also of empty ones.
+) -> Iterator[tuple[int, str, str]]:  # fmt: skip
+    """Yield (line number, source, target) of every line, also of empty ones.
 
     `wrong` gets the place and reason of each line that is not a pair. A header or keys with the two
     languages' codes ("en", "de") or names serve as well as `source` and `target`. `remark` gets
     each guess about the file; without it the guesses go to `notify`.
     """
-    path, name = Path(files.source), Path(files.source).name
+    path = Path(files.source)
     other = None if files.target is None else Path(files.target)
     cues = read_sides(path, other, notify, files.encoding)
     if cues is not None:
-        yield from ((f"{name}:{number}", one, its) for number, one, its in cues)
+        yield from cues
         return
     file = own_file(path, notify, files.encoding)
     lines = file.lines
@@ -125,10 +127,7 @@ def records(
                     f"line {min(len(lines), len(others)) + 1:,} on one side is missing."
                 ),
             )
-        yield from (
-            (f"{name}:{number}", *pair)
-            for number, pair in enumerate(zip(lines, others, strict=False), 1)
-        )
+        yield from zip(count(1), lines, others, strict=False)
         return
     form, choice = layout_of(files, lines, (source_language, target_language))
     notify(described(form, file))
@@ -145,10 +144,10 @@ def records(
         if form.kind == "jsonl"
         else body_of(lines, form, choice, FIELDS, wrong)
     )
-    yield from ((f"{name}:{number}", one, other) for number, (one, other) in pairs)
+    yield from ((number, one, other) for number, (one, other) in pairs)
 
 
-def _refuse_table(path: Path, lines: list[str]) -> None:
+def _refuse_table(path: Path, lines: Sequence[str]) -> None:
     """Raise DataError for a table in the place of one of two aligned files."""
     form = sniffed(path, lines, [])
     named = path.name.removesuffix(".gz").lower().endswith(TABLES) or form.kind == "jsonl"
@@ -164,7 +163,7 @@ def _refuse_table(path: Path, lines: list[str]) -> None:
 
 
 def layout_of(
-    files: Files, lines: list[str], languages: tuple[str | None, str | None] = (None, None)
+    files: Files, lines: Sequence[str], languages: tuple[str | None, str | None] = (None, None)
 ) -> tuple[Format, ColumnChoice]:
     """Return the format of a file with both sides, and the columns or keys that are read."""
     given, path = languages[0] or files.languages[0], Path(files.source)
@@ -190,7 +189,7 @@ def layout_of(
 
 
 def _objects(
-    lines: list[str], form: Format, choice: ColumnChoice, wrong: OnProblem
+    lines: Sequence[str], form: Format, choice: ColumnChoice, wrong: OnProblem
 ) -> Iterator[tuple[int, list[str]]]:
     first, second = map(str, choice.columns)
     said: set[str] = set()
@@ -214,7 +213,7 @@ def once(reason: str, said: set[str]) -> str:
 
 
 def body_of(
-    lines: list[str],
+    lines: Sequence[str],
     form: Format,
     choice: ColumnChoice,
     needs: Sequence[str],

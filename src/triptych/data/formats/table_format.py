@@ -72,7 +72,7 @@ def described(form: Format, file: OwnFile) -> Message:
     )
 
 
-def _records(form: Format, lines: list[str]) -> int:
+def _records(form: Format, lines: Sequence[str]) -> int:
     if form.kind in ("csv", "tsv"):
         return sum(1 for _ in rows_of(lines, form)) - form.header
     return sum(1 for line in lines if line.strip())
@@ -90,7 +90,7 @@ def sniff(
     return sniffed(Path(path), own_lines(path, encoding=encoding), names)
 
 
-def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> Format:
+def sniffed(path: Path, lines: Sequence[str], names: Sequence[tuple[str, ...]]) -> Format:
     """Detect the format of a file that has been read. See `sniff`."""
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     first = next((line for line in lines if line.strip()), "")
@@ -167,7 +167,7 @@ def is_header(row: Sequence[str], form: Format) -> bool:
     )
 
 
-def rows_of(lines: list[str], form: Format) -> Iterator[tuple[int, list[str]]]:
+def rows_of(lines: Sequence[str], form: Format) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, cells) of every row of a TSV or CSV."""
     if form.kind == "tsv" and not form.quoted:  # no cell contains a tab
         yield from ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line)
@@ -201,6 +201,6 @@ def csv_rows(
         yield reader.line_num, [cell.replace(kept, RETURN) for cell in row] if kept else row
 
 
-def _all_tabs(lines: list[str]) -> bool:
+def _all_tabs(lines: Sequence[str]) -> bool:
     counts = {line.count("\t") for line in lines if line}
     return bool(counts) and min(counts) >= 1

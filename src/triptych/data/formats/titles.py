@@ -18,7 +18,7 @@ FEWEST_BELOW = 3  # rows below it
 REGULAR = 0.8  # of the rows below it are as wide as it
 
 
-def refuse_titles(form: Format, lines: list[str]) -> None:
+def refuse_titles(form: Format, lines: Sequence[str]) -> None:
     """Raise DataError if a table's first rows are titles, and one below them is its header."""
     if form.kind not in ("tsv", "csv"):
         return
@@ -37,7 +37,7 @@ def refuse_titles(form: Format, lines: list[str]) -> None:
             )
 
 
-def _rows(lines: list[str], form: Format) -> list[tuple[int, list[str]]]:
+def _rows(lines: Sequence[str], form: Format) -> list[tuple[int, list[str]]]:
     """Return the first rows, none of what is not CSV: reading it reports that."""
     try:
         return list(islice(rows_of(lines, form), SEEN))

@@ -177,4 +177,4 @@ def _tatoeba(
         return [
             Example(one.target, one.source, one.target_language, "en", one.place) for one in part
         ]
-    return part
+    return list(part)

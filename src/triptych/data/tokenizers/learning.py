@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 
+import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
@@ -13,6 +16,7 @@ from ...errors import UsageError
 from . import unigram
 from .byte_pieces import BYTES
 
+TOGETHER = 4096  # texts whose characters are counted in one go
 ALONE = "<"  # never joined to anything, so that no piece can spell a special token
 # Scripts without spaces; U+30FC, the long vowel, belongs to no script.
 EAST = r"\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}"
@@ -42,24 +46,51 @@ def learn(
             f"alone take {len(specials) + len(BYTES)}. Give at least "
             f"{len(specials) + len(BYTES) + 100}."
         )
-    corpus = [text for text in texts if text]
-    alphabet = _alphabet(corpus, room if kind == "characters" else max(1, room // 2))
+    corpus = _NotEmpty(list(texts) if iter(texts) is texts else texts)
+    counts = _counts(corpus)
+    alphabet = _alphabet(counts, room if kind == "characters" else max(1, room // 2))
     if kind == "characters":
         return _assemble({"vocabulary": alphabet, "merges": []}, "bpe", specials)
-    corpus = _without_others(corpus, alphabet)
+    # Characters outside the alphabet become "<", which joins to nothing: their neighbours are then
+    # not learnt as neighbours of each other.
+    others = dict.fromkeys(map(ord, set(counts).difference(alphabet)), ALONE)
+    corpus = _NotEmpty(corpus.texts, others)
+    characters = sum(counts.values())
     learnt = (
-        _learn_unigram(corpus, alphabet, room)
+        _learn_unigram(corpus, alphabet, room, characters)
         if kind == "unigram"
-        else _learn_bpe(corpus, alphabet, room, kind)
+        else _learn_bpe(corpus, alphabet, room, characters, kind)
     )
     return _assemble(learnt, kind, specials)
 
 
-def _alphabet(corpus: Sequence[str], room: int) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _NotEmpty:
+    """Give the texts that are not empty, each time that they are read.
+
+    others: characters to replace, by code point.
+    """
+
+    texts: Iterable[str]
+    others: Mapping[int, str] = field(default_factory=dict[int, str])
+
+    def __iter__(self) -> Iterator[str]:
+        found = filter(None, self.texts)
+        return (text.translate(self.others) for text in found) if self.others else found
+
+
+def _counts(corpus: Iterable[str]) -> dict[str, int]:
+    """Count the characters of a corpus."""
+    counts, pending = np.zeros(0x110000, dtype=np.int64), iter(corpus)
+    while block := "".join(islice(pending, TOGETHER)):
+        codes = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32)
+        found = np.bincount(codes)
+        counts[: len(found)] += found
+    return {chr(code): int(counts[code]) for code in np.flatnonzero(counts).tolist()}
+
+
+def _alphabet(counts: Mapping[str, int], room: int) -> list[str]:
     """Return the `room` most frequent characters; ties by code point. Others are spelt in bytes."""
-    counts: Counter[str] = Counter()
-    for text in corpus:
-        counts.update(text)
     usable = [
         (-count, character)
         for character, count in counts.items()
@@ -68,30 +99,22 @@ def _alphabet(corpus: Sequence[str], room: int) -> list[str]:
     return sorted(character for _, character in sorted(usable)[:room])
 
 
-def _without_others(corpus: Sequence[str], alphabet: Sequence[str]) -> list[str]:
-    """Replace characters outside the alphabet by "<", which joins to nothing.
-
-    Their neighbours are then not learnt as neighbours of each other.
-    """
-    others = set().union(*corpus).difference(alphabet)
-    table = {ord(character): ALONE for character in others}
-    return [text.translate(table) for text in corpus] if table else list(corpus)
-
-
 def _words(kind: str = "bpe") -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(
         tokenizers.Regex(CODE_WORDS if kind == "code" else WORDS), "isolated"
     )
 
 
-def _learn_bpe(corpus: Sequence[str], alphabet: list[str], room: int, kind: str = "bpe") -> dict:
+def _learn_bpe(
+    corpus: Iterable[str], alphabet: list[str], room: int, characters: int, kind: str = "bpe"
+) -> dict:
     """Learn BPE. Returns {"vocabulary": pieces in order, "merges": pairs}."""
     learner = tokenizers.Tokenizer(models.BPE())
     learner.pre_tokenizer = _words(kind)  # type: ignore[assignment]
     # A merge joins two characters or more of the texts, which bounds the number of pieces; the
     # library allocates memory for as many as are requested.
     trainer = trainers.BpeTrainer(
-        vocab_size=min(room, len(alphabet) + sum(map(len, corpus))),
+        vocab_size=min(room, len(alphabet) + characters),
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
         show_progress=False,
@@ -105,7 +128,7 @@ def _learn_bpe(corpus: Sequence[str], alphabet: list[str], room: int, kind: str 
     }
 
 
-def _learn_unigram(corpus: Sequence[str], alphabet: list[str], room: int) -> dict:
+def _learn_unigram(corpus: Iterable[str], alphabet: list[str], room: int, characters: int) -> dict:
     """Learn a unigram model. Returns {"vocabulary": pieces in order, "scores": log-probabilities}.
 
     The candidates are the pieces of a larger BPE.
@@ -118,7 +141,7 @@ def _learn_unigram(corpus: Sequence[str], alphabet: list[str], room: int) -> dic
         del words[ALONE]
     candidates = [
         *alphabet,
-        *_learn_bpe(corpus, alphabet, max(room, len(alphabet)) * 4)["vocabulary"],
+        *_learn_bpe(corpus, alphabet, max(room, len(alphabet)) * 4, characters)["vocabulary"],
     ]
     learnt = unigram.learn(words, candidates, room)
     # Scores that are multiples of 1/1024 are written and read exactly, so a loaded tokenizer

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import accumulate
 from pathlib import Path
@@ -20,12 +20,14 @@ import tokenizers
 
 from ...errors import DataError, brief, is_failure, unknown
 from .byte_pieces import BYTE_VALUE, show_bytes
+from .known_words import KnownWords
 from .learning import learn
 from .panics import unheard
 from .tokenizer_file import TokenizerJson
 
 TokenizerKind = Literal["bpe", "code", "unigram", "characters", "bytes"]
 LONG = 10_000  # characters
+FEWEST_TOGETHER = 64  # texts whose words are remembered
 KINDS = ("bpe", "code", "unigram", "characters", "bytes")
 BEGIN, END, MASK = "<begin>", "<end>", "<mask>"
 
@@ -41,6 +43,9 @@ class Tokenizer:
     # in a sentence.
     keeps_spaces = True
     _guarded = False  # a pattern of its file may make the library panic
+    _ahead: Mapping[str, list[int]] = {}  # texts that will be read soon -> their ids
+    _known: KnownWords | None = None
+    ahead_used = 0  # how often one of them was read
 
     def __init__(
         self, backend: tokenizers.Tokenizer, kind: str, tags: Sequence[str] = (), mask: bool = False
@@ -85,7 +90,22 @@ class Tokenizer:
 
         Raises DataError for half a character (a lone surrogate).
         """
-        return self._encoding(text).ids
+        known = self._ahead.get(text)
+        if known is None:
+            return self._encoding(text).ids
+        self.ahead_used += 1
+        return list(known)
+
+    def know_ahead(self, texts: Sequence[str]) -> None:
+        """Encode texts that `encode` will be asked for, on all threads of the machine.
+
+        Raises DataError as `encode_batch`.
+        """
+        self._ahead = {**self._ahead, **dict(zip(texts, self.encode_batch(texts), strict=True))}
+
+    def forget_ahead(self) -> None:
+        """Forget the texts that were encoded ahead."""
+        self._ahead, self.ahead_used = {}, 0
 
     def _encoding(self, text: str) -> tokenizers.Encoding:
         """Encode `text`. Raises DataError also if the library fails, as for a broken import."""
@@ -178,13 +198,22 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode many texts on all threads of the machine (one if TOKENIZERS_PARALLELISM=false)."""
         try:
-            with unheard() if self._guarded else nullcontext():
-                found = self._backend.encode_batch(list(texts), add_special_tokens=False)
-            return [encoding.ids for encoding in found]
+            if len(texts) < FEWEST_TOGETHER or type(self) is not Tokenizer:
+                return self._encode_batch(texts)
+            if self._known is None:
+                splitter = self._backend.pre_tokenizer
+                assert splitter is not None, "a tokenizer of this package has a pre-tokenizer"
+                self._known = KnownWords(splitter, self._encode_batch, self.kind == "code")
+            return (self._known.encode if self._known.pays else self._encode_batch)(texts)
         except TypeError:
             raise _half_character(texts) from None
         except BaseException as problem:
             raise _unreadable(problem, next(iter(texts), "")) from None
+
+    def _encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        with unheard() if self._guarded else nullcontext():
+            found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in found]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of `ids` without special tokens and tags; invalid bytes become U+FFFD."""

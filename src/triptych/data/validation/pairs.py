@@ -6,22 +6,27 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from ...errors import DataError
 from ...messages import message
 from ..example import FIELDS, Example, Notify, texts_of
 from ..formats.encodings import guessed, known, not_utf8_bytes, without_mark
 from ..formats.foreign.own_lines import foreign, is_foreign, utf8_content
+from ..formats.lazy_lines import is_utf8
 from ..formats.lines import marked_lines
 from ..formats.pairs import LONGEST_LINE, Files, records
 from ..formats.remarks import Remark
-from ..split import sentence_key
+from ..pair_table import PairTable, place_of, values_of
+from ..split import PRIME, digests, first_of, sentence_keys
 
 RATIO = 3.0  # characters of one side to the other, relative to the set's own mean ratio
 C1 = re.compile("[\x80-\x9f]")  # control characters that no text is written with
+C1_BYTES = re.compile(b"\xc2[\x80-\x9f]")  # the same in UTF-8
 LATIN1 = "iso8859-1"  # as Python names it
 SHORT = 20  # characters; for shorter texts the ratio means nothing
 
@@ -141,7 +146,7 @@ def readable(path: str | Path, found: list[Problem], encoding: str | None = None
     raw = utf8_content(path, encoding)
     if is_foreign(path, raw):
         return True
-    bad = [(number, byte, column) for number, byte, column in not_utf8_bytes(raw)]
+    bad = [] if is_utf8(raw) else list(not_utf8_bytes(raw))
     guess = guessed(raw) if bad or without_mark(raw) else None
     if guess is not None and not bad:
         found.append(Problem(f"{path}:1", f"encoding: many bytes are zero. {guess}"))
@@ -156,7 +161,8 @@ def readable(path: str | Path, found: list[Problem], encoding: str | None = None
             "byte order mark: this line begins with one, where files were joined; it is left out"
         )
         found.append(Problem(f"{path}:{number}", reason, "warning"))
-    found += [] if bad else _controls(raw.decode("utf-8"), str(path), encoding)
+    if not bad and C1_BYTES.search(raw) is not None:
+        found += _controls(raw.decode("utf-8"), str(path), encoding)
     return not bad
 
 
@@ -216,20 +222,19 @@ def left_out(path: str | Path, notify: Notify, encoding: str | None = None) -> l
     ]
 
 
-def _examples(files: Files, found: list[Problem]) -> list[Example]:
+def _examples(files: Files, found: list[Problem]) -> PairTable:
     """Return the Examples that training would read; add what it would skip or refuse to `found`."""
-    examples = []
+    examples = PairTable(str(files.source))
 
     def wrong(place: str, reason: str) -> None:
         found.append(Problem(place, reason))
 
-    for name, source, target in records(
+    for line, source, target in records(
         files, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))
     ):
-        line = name.rsplit(":", 1)[1]
         source, target, place = source.strip(), target.strip(), f"{files.source}:{line}"
         if source and target and max(len(source), len(target)) <= LONGEST_LINE:
-            examples.append(Example(source, target, place=place))
+            examples.append(source, target, line)
         elif source and target:
             reason = (
                 f"too long: {max(len(source), len(target)):,} characters; lines over "
@@ -246,64 +251,76 @@ def _examples(files: Files, found: list[Problem]) -> list[Example]:
     return examples
 
 
-def check_examples(parts: dict[str, Sequence[Example]]) -> list[Problem]:
+def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
     """Check lengths, ratios, equal sides, and duplicates within a part and across parts."""
     found: list[Problem] = []
     for examples in parts.values():
-        found += _lengths(examples)
-        seen: dict[tuple[str, str], str] = {}
-        for example in examples:
-            key = (example.source or "", example.target or "")
-            if key in seen:
-                found.append(
-                    Problem(example.place, f"duplicate: the same pair is at {seen[key]}", "warning")
-                )
-            seen.setdefault(key, example.place)
-    held: dict[str, tuple[str, str]] = {}
-    for name in ("train", "validation", "test"):
-        for example in parts.get(name, ()):
-            key = sentence_key(example.source or "")
-            if name != "train" and key in held and held[key][0] != name:
-                found.append(
-                    Problem(
-                        example.place,
-                        f"leak: this source is also in {held[key][0]} ({held[key][1]})",
-                    )
-                )
-            held.setdefault(key, (name, example.place))
+        found += [*_lengths(examples), *_duplicates(examples)]
+    return found + (_leaks(parts) if len(parts) > 1 else [])
+
+
+def _sides(examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
+    sides = (values_of(examples, side) for side in ("source", "target"))
+    return ((str(one or ""), str(other or "")) for one, other in zip(*sides, strict=True))
+
+
+def _duplicates(examples: Sequence[Example]) -> list[Problem]:
+    """Report the pairs that repeat an earlier one."""
+    keys = digests(text for pair in _sides(examples) for text in pair).reshape(-1, 2, 2)
+    first = first_of(keys[:, 0] + keys[:, 1] * np.uint64(PRIME))
+    return [
+        Problem(
+            place_of(examples, row),
+            f"duplicate: the same pair is at {place_of(examples, int(first[row]))}",
+            "warning",
+        )
+        for row in np.flatnonzero(first != np.arange(len(first))).tolist()
+    ]
+
+
+def _leaks(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
+    """Report sources of validation or test that are also in a part before it."""
+    names = [name for name in ("train", "validation", "test") if name in parts]
+    if not names:
+        return []
+    begins = np.cumsum([0, *(len(parts[name]) for name in names)])
+    first = first_of(
+        np.concatenate(
+            [digests(sentence_keys(one for one, _ in _sides(parts[name]))) for name in names]
+        )
+    )
+    owners = np.searchsorted(begins, first, "right") - 1
+    found: list[Problem] = []
+    for number, name in enumerate(names):
+        own = slice(int(begins[number]), int(begins[number + 1]))
+        for row in np.flatnonzero(owners[own] != number).tolist():
+            other = int(owners[own][row])
+            its = int(first[own][row] - begins[other])
+            where = f"{names[other]} ({place_of(parts[names[other]], its)})"
+            place = place_of(parts[name], row)
+            found.append(Problem(place, f"leak: this source is also in {where}"))
     return found
 
 
 def _lengths(examples: Sequence[Example]) -> list[Problem]:
-    found = []
-    total = [
-        sum(len(getattr(example, side) or "") for example in examples) or 1
-        for side in ("source", "target")
-    ]
-    usual = total[1] / total[0]
-    for example in examples:
-        source, target = example.source or "", example.target or ""
-        if max(len(source), len(target)) > LONGEST_LINE // 10:
-            found.append(
-                Problem(
-                    example.place,
-                    f"long line: {max(len(source), len(target)):,} characters",
-                    "warning",
-                )
-            )
-        ratio = (len(target) + 1) / (len(source) * usual + 1)
-        if max(len(source), len(target)) >= SHORT and not 1 / RATIO <= ratio <= RATIO:
-            found.append(
-                Problem(
-                    example.place,
-                    f"length ratio: {len(source)} against {len(target)} characters",
-                    "warning",
-                )
-            )
-        if source == target and len(source) >= SHORT:
-            found.append(
-                Problem(example.place, "same text: source and target are equal", "warning")
-            )
+    found: list[Problem] = []
+    total = [0, 0]
+    for source, target in _sides(examples):
+        total[0] += len(source)
+        total[1] += len(target)
+    usual = (total[1] or 1) / (total[0] or 1)
+    for row, (source, target) in enumerate(_sides(examples)):
+        own, other = len(source), len(target)
+        longest = own if own > other else other
+        reasons: list[str] = []
+        if longest > LONGEST_LINE // 10:
+            reasons.append(f"long line: {longest:,} characters")
+        ratio = (other + 1) / (own * usual + 1)
+        if longest >= SHORT and not 1 / RATIO <= ratio <= RATIO:
+            reasons.append(f"length ratio: {own} against {other} characters")
+        if source == target and own >= SHORT:
+            reasons.append("same text: source and target are equal")
+        found += [Problem(place_of(examples, row), reason, "warning") for reason in reasons]
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,7 @@ def _table_of_files(request: DraftRequest) -> tuple[DataTable, tuple[str, ...]]:
     return data, needs
 
 
-def _out_of_scope(examples: list[Example]) -> str | None:
+def _out_of_scope(examples: Sequence[Example]) -> str | None:
     """Return the label that means out of scope, if there are at least two others."""
     labels = sorted({one.label for one in examples if one.label is not None})
     plain = {" ".join(name.casefold().replace("_", " ").replace("-", " ").split()): name
@@ -175,7 +176,7 @@ def _fine_tuned(
     start: Path | str,
     data: DataTable,
     needs: tuple[str, ...],
-    examples: list[Example],
+    examples: Sequence[Example],
 ) -> str:
     """Return the text of a recipe that fine-tunes a pretrained model."""
     pair = exportable.classifier_options("text_pair" in needs, request.exportable)
@@ -187,7 +188,7 @@ def _fine_tuned(
 
 
 def forecast(
-    examples: list[Example], size: TextsSize, needs: tuple[str, ...], request: DraftRequest
+    examples: Sequence[Example], size: TextsSize, needs: tuple[str, ...], request: DraftRequest
 ) -> tuple[str, float]:
     """Return a forecast in words and minutes from a few training steps on made-up texts."""
     from ...data.validation.columns import label_counts

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...data.formats.subtitle_kinds import is_subtitles
 from ...data.formats.table_format import FIELDS
 from ...data.load import files_of, load_split, split_files
+from ...data.pair_table import values_of
 from ...data.table import DataTable
 from ...data.validation.pairs import check
 from ...errors import DataError
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 # Endings of files that look like codes of languages.
 NO_LANGUAGES = {"txt", "tsv", "csv", "src", "tgt", "trg", "tmx", "xlf", "ods", "xls", "srt", "vtt"}
+TOGETHER = 4096  # texts whose letters are collected in one go
 FEWEST = 20  # fewest pairs to learn from
 LEFT_OUT = ("empty side", "leak")  # problems of pairs that training leaves out
 DECODING = "\n[decoding]\nbeams = 5\n"
@@ -108,7 +112,7 @@ def _table(request: DraftRequest) -> DataTable:
 
 
 def _fine_tuned(
-    request: DraftRequest, start: Path | str, data: DataTable, examples: list[Example]
+    request: DraftRequest, start: Path | str, data: DataTable, examples: Sequence[Example]
 ) -> str:
     """Return the text of a recipe that fine-tunes a translator."""
     found = starting.begin(start, SPEC.name, {"label_smoothing": 0.1}, examples, request.training)
@@ -136,11 +140,12 @@ class Forecast:
     one_script: bool  # both sides share letters, or must share a vocabulary
 
     @classmethod
-    def of(cls, examples: list[Example], request: DraftRequest) -> Forecast:
+    def of(cls, examples: Sequence[Example], request: DraftRequest) -> Forecast:
         size = next(size for size in SIZES if len(examples) <= size.pairs)
+        sides = (values_of(examples, side) for side in ("source", "target"))
         tokens = sum(
-            estimated_tokens(example.source or "") + estimated_tokens(example.target or "")
-            for example in examples
+            estimated_tokens(str(one or "")) + estimated_tokens(str(other or ""))
+            for one, other in zip(*sides, strict=True)
         )
         config = dataclasses.replace(
             configure(size.preset, {"dropout": size.dropout}), vocabulary_size=size.vocabulary
@@ -185,15 +190,20 @@ class Forecast:
         )
 
 
-def one_script(examples: list[Example]) -> bool:
+def one_script(examples: Sequence[Example]) -> bool:
     """Tell whether many of one side's distinct letters also occur on the other side."""
-    letters = [
-        {letter for one in examples for letter in getattr(one, side) or "" if letter.isalpha()}
-        for side in ("source", "target")
-    ]
+    letters = [_letters(examples, side) for side in ("source", "target")]
     return 2 * len(letters[0] & letters[1]) >= min(map(len, letters)) and max(
         map(len, letters)
     ) < 5 * min(map(len, letters))
+
+
+def _letters(examples: Sequence[Example], side: str) -> set[str]:
+    """Return the distinct letters of one side."""
+    found, pending = set[str](), (str(one or "") for one in values_of(examples, side))
+    while block := "".join(islice(pending, TOGETHER)):
+        found |= set(block)
+    return set(filter(str.isalpha, found))
 
 
 def _language(path: Path | None) -> str | None:

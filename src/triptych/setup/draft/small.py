@@ -26,10 +26,10 @@ SPLIT = 'split = "stratified"            # an exact share, and that of every cla
 def fitted(
     request: DraftRequest,
     data: DataTable,
-    examples: list[Example],
+    examples: Sequence[Example],
     records: str,
     options: Mapping[str, object] | None = None,
-) -> tuple[DataTable, list[Example]]:
+) -> tuple[DataTable, Sequence[Example]]:
     """Return the data table with a share to hold out that fits the set, and the training examples.
 
     Reports what is held out, what is too small, and what a simple model reaches.

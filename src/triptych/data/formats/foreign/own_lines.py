@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ....errors import DataError
 from ...example import Notify
+from ..lazy_lines import LazyLines, is_plain
 from ..lines import (
     LONGEST_DOCUMENT_BYTES,
     LONGEST_LINE_BYTES,
@@ -16,7 +18,7 @@ from ..lines import (
     is_packed,
     read_bytes,
 )
-from ..refused import refuse_tools
+from ..refused import refuse_binary, refuse_tools
 from . import fast_text, json_list, label_folders, parquet, spacy, tmx, xliff, xlsx
 from .foreign_file import ForeignFile, ForeignReader
 
@@ -63,7 +65,7 @@ class OwnFile:
     file. encoding: that of a text file, as a user calls it.
     """
 
-    lines: list[str]
+    lines: Sequence[str]
     is_foreign: bool
     encoding: str = "UTF-8"
 
@@ -75,7 +77,8 @@ def own_lines(
 
     Args and errors are those of `own_file`.
     """
-    return own_file(path, report, encoding).lines
+    lines = own_file(path, report, encoding).lines
+    return lines if isinstance(lines, list) else list(lines)
 
 
 def own_file(
@@ -95,7 +98,9 @@ def own_file(
     found = foreign(path, raw, encoding)
     if found is None:
         raw = utf8_content(path, encoding) if raw is None else raw
-        lines = decode_lines(raw, str(path), report)
+        refuse_binary(raw, str(path))
+        plain = is_plain(raw) and not is_packed(raw)
+        lines = LazyLines(raw) if plain else decode_lines(raw, str(path), report)
         return OwnFile(lines, False, encoding_of(path, encoding))
     found.refuse_empty(path)
     if report is not None:
