@@ -236,6 +236,12 @@ def test_no_pickle_on_any_path() -> None:
                 )
 
 
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest imports a test by its name alone, and refuses to run where another has it."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert [name for name in sorted(set(names)) if names.count(name) > 1] == []
+
+
 def test_no_test_stops_the_clock_of_all_threads() -> None:
     """A server's event loop that goes to sleep by a moved clock never wakes again."""
     moved = re.compile(r"setattr\(\s*(?:[\w.]*\btime,|\"[\w.]*\btime\.)")
