@@ -237,7 +237,7 @@ def test_no_pickle_on_any_path() -> None:
 
 
 def test_no_two_files_of_tests_have_one_name() -> None:
-    """pytest imports a test by its name alone, and refuses to run where another has it."""
+    """Pytest imports a test by its name alone, and refuses to run where another has it."""
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert [name for name in sorted(set(names)) if names.count(name) > 1] == []
 
