@@ -147,6 +147,9 @@ def test_a_line_that_cannot_be_read_is_empty_and_told(
         (["a.txt", "--block-lines", "9"], "--block-lines is for answers that are written"),
         (["a.txt", "--out", "o", "--block-lines", "0"], "--block-lines is 0"),
         (["a.txt", "--out", "o", "--shard", "5/2"], "--shard 5/2 is not a share"),
+        (["a.txt", "--ray", "2"], "--ray is for answers that are written to a file"),
+        (["a.txt", "--out", "o", "--ray", "0"], "--ray is 0"),
+        (["a.txt", "--out", "o", "--ray", "2", "--shard", "1/2"], "--ray divides the file itself"),
         (["--out", "o"], "but 0 are named"),
         (["a.txt", "b.txt", "--out", "o"], "but 2 are named"),
         (["none.txt", "--out", "o"], "There is no file none.txt"),
@@ -164,3 +167,27 @@ def test_wrong_usage_is_a_sentence(
     (tmp_path / "a.txt").write_text("a\n")
     done = triptych("predict", RUNS / "classifier", *arguments)
     assert done.code in (1, 2) and said in done.err and not list(tmp_path.glob("o*"))
+
+
+def test_without_ray_a_sentence_says_what_is_missing(
+    triptych: Command, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    done = triptych(
+        "predict", RUNS / "classifier", lines, "--out", lines.with_name("out"), "--ray", "2"
+    )
+    assert done.code == 2 and 'pip install "triptych[ray]"' in done.err
+    assert not lines.with_name("out.parts").exists()
+
+
+@pytest.mark.slow
+def test_actors_of_ray_write_the_bytes_of_one_process(
+    triptych: Command, lines: Path, whole: bytes
+) -> None:
+    pytest.importorskip("ray.data", reason="the extra ray is not installed")
+    out = lines.with_name("out")
+    asked = ("predict", RUNS / "classifier", lines, "--out", out, *SMALL)
+    assert triptych(*asked, "--shard", "1/2").code == 0  # Ray answers what is missing
+    done = triptych(*asked, "--ray", "2")
+    assert done.code == 0 and "parts are there" in done.err
+    assert out.read_bytes() == whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,9 @@ from .prompting import NOTHING, Prompting, shots_ready
 if TYPE_CHECKING:
     from ..data.example import Example
     from ..decoding.settings import DecodingSettings
+    from ..inference.parts import Parts
     from ..inference.predictor import Predictor
+    from ..inference.shares import LineFile
     from ..tasks.task import Prediction
 
 BETWEEN = "\n----\n"  # separates answers of several lines
@@ -113,6 +116,18 @@ class Answers:
             prompts, given,
         )  # fmt: skip
         return len(problems)
+
+
+def answer_block(
+    answers: Answers, lines: LineFile, parts: Parts, block: int, counting: Counting
+) -> None:
+    """Answer one block and write its part."""
+    block_lines, written = lines.read(block), io.StringIO()
+    failed = answers.write(
+        written, block_lines, lines.first(block), f"{lines.path.name}:", counting
+    )
+    content = written.getvalue().encode("utf-8", "backslashreplace")
+    parts.write(block, content, len(block_lines), failed)
 
 
 def _fixed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError, shell_command
 from ..messages import message
-from .answering import Answers, Asked, report_drafts
+from .answering import Answers, Asked, answer_block, report_drafts
 from .console import Counting, talk
 from .language import help_text
 from .outputs import refuse_output
@@ -57,6 +56,16 @@ class Filing:
         ),
     ] = None
 
+    ray: Annotated[
+        int | None,
+        Parameter(
+            help=help_text(
+                "With --out: answer with so many actors of Ray Data, on the cluster that "
+                'RAY_ADDRESS names or on this machine. Needs: pip install "triptych[ray]".'
+            )
+        ),
+    ] = None
+
     def is_given(self) -> bool:
         """Tell whether answers go to a file."""
         self.refuse_idle()
@@ -64,16 +73,20 @@ class Filing:
 
     def refuse_idle(self) -> None:
         """Raise UsageError for flags that need --out, or for impossible values."""
-        for name, value in (("--shard", self.shard), ("--block-lines", self.block_lines)):
+        given = {"--shard": self.shard, "--block-lines": self.block_lines, "--ray": self.ray}
+        for name, value in given.items():
             if value is not None and self.out is None:
                 raise UsageError(
                     "{name} is for answers that are written to a file. Name it with --out.",
                     name=name,
                 )
-        if self.block_lines is not None and self.block_lines < 1:
-            raise UsageError(
-                "--block-lines is {value}; it must be 1 or more.", value=self.block_lines
-            )
+        for name, value in (("--block-lines", self.block_lines), ("--ray", self.ray)):
+            if value is not None and value < 1:
+                raise UsageError(
+                    "{option} is {value}; it must be 1 or more.", option=name, value=value
+                )
+        if self.ray is not None and self.shard is not None:
+            raise UsageError(message("--ray divides the file itself. Leave --shard or --ray out."))
 
     def refuse_beside(self, option: str) -> None:
         """Raise UsageError where another option takes the texts from elsewhere."""
@@ -91,6 +104,10 @@ class Filing:
 
         assert self.out is not None, "answers go to a file"
         refuse_output(self.out, "--out")
+        if self.ray is not None:
+            from .predict_ray import refuse_without_ray
+
+            refuse_without_ray()
         share = self._share()
         lines = LineFile.scan(_named(text), self.block_lines or BLOCK)
         manifest = Manifest.of(
@@ -101,7 +118,7 @@ class Filing:
             return self._join(Parts.there(folder, manifest), keep=True)
         parts = Parts.open(folder, manifest)
         with parts.alone(share):
-            answer_share(asked, lines, parts, share, is_alone=self.shard is None)
+            answer_share(asked, lines, parts, share, self.shard is None, self.ray)
         return 0 if self.shard is not None else self._join(parts)
 
     def _share(self) -> Share | None:
@@ -163,8 +180,15 @@ def settings_of(asked: Asked) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value not in (None, False, {})}
 
 
-def answer_share(asked: Asked, lines: LineFile, parts: Parts, share: Share, is_alone: bool) -> None:
-    """Answer those blocks of a share whose parts are not there whole."""
+def answer_share(
+    asked: Asked,
+    lines: LineFile,
+    parts: Parts,
+    share: Share,
+    is_alone: bool,
+    actors: int | None = None,
+) -> None:
+    """Answer those blocks of a share whose parts are not there whole, or let actors do it."""
     mine = share.blocks(lines.blocks)
     pending = [block for block, part in parts.checked(mine) if part is None]
     if before := len(mine) - len(pending):
@@ -185,7 +209,11 @@ def answer_share(asked: Asked, lines: LineFile, parts: Parts, share: Share, is_a
                 count=share.count,
             )
         )
-    if pending:
+    if pending and actors is not None:
+        from .predict_ray import answer_by_ray
+
+        answer_by_ray(asked, lines, parts, pending, actors)
+    elif pending:
         answers = Answers(asked)
         if answers.text:
             raise UsageError(
@@ -207,15 +235,3 @@ def answer_share(asked: Asked, lines: LineFile, parts: Parts, share: Share, is_a
                 count=len(mine),
             )
         )
-
-
-def answer_block(
-    answers: Answers, lines: LineFile, parts: Parts, block: int, counting: Counting
-) -> None:
-    """Answer one block and write its part."""
-    block_lines, written = lines.read(block), io.StringIO()
-    failed = answers.write(
-        written, block_lines, lines.first(block), f"{lines.path.name}:", counting
-    )
-    content = written.getvalue().encode("utf-8", "backslashreplace")
-    parts.write(block, content, len(block_lines), failed)
