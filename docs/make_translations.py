@@ -30,7 +30,7 @@ from triptych.cli.verbs import DATA_VERBS, VERBS
 
 ROOT = Path(__file__).parent.parent / "src" / "triptych"
 LOCALE = ROOT / "locale"
-ERRORS = ("UsageError", "DataError", "RunError", "TrainingError", "ApiError")
+ERRORS = ("UsageError", "DataError", "RunError", "TrainingError", "ApiError", "ShortSound")
 MESSAGES = ("message", "help_text")
 WRITTEN, MADE = "zh_TW", "zh_CN"
 LIBRARY = ("Display this message and exit.", "Display application version.")  # of Cyclopts

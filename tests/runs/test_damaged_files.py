@@ -70,7 +70,7 @@ def restored(run: Run, values: Any) -> LoopState:
     nothing: Any = SimpleNamespace(load=lambda *given: None)
     empty = SimpleNamespace(state_dict=dict)
     batches = SimpleNamespace(restore=lambda position: None)
-    settings = SimpleNamespace(optimizer="adamw", seed=1)
+    settings = SimpleNamespace(optimizer="adamw", seed=1, checkpoint_address=None)
     job: Any = SimpleNamespace(
         run=run, settings=settings, batches=batches, model=empty, head=empty, data={}
     )  # fmt: skip

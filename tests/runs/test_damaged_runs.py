@@ -150,7 +150,7 @@ def test_a_state_of_another_shape(run: Run) -> None:
     ):
         run.write_checkpoint(3, {"model.safetensors": {}}, wrong)  # type: ignore[arg-type]
         settings, nothing = (
-            SimpleNamespace(optimizer="adamw", seed=1),
+            SimpleNamespace(optimizer="adamw", seed=1, checkpoint_address=None),
             SimpleNamespace(load=lambda *_: None),
         )
         batches = SimpleNamespace(restore=lambda position: position["epoch"])

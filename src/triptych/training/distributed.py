@@ -217,7 +217,7 @@ def with_others() -> Generator[None]:
     except RuntimeError as error:
         if not is_lost(error):
             raise
-        raise TrainingError("{lost}", lost=LOST) from error
+        raise TrainingError(LOST) from error
 
 
 def world() -> World:

@@ -32,6 +32,10 @@ UNKNOWN_BYTES = 0x7FFFF000  # sizes from here on are those of programs that did 
 MOST_CHANNELS, LEAST_RATE, MOST_RATE = 64, 1_000, 768_000
 
 
+class ShortSound(DataError):
+    """A sound does not fill one frame."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
     """Describe a sound file.
@@ -95,7 +99,7 @@ def audio_blocks(source: Source, rate: int = RATE, name: str | None = None) -> I
         if read == 0:
             raise DataError("{name} holds no sound: its length is zero.", name=name)
         if read < LEAST_SECONDS * file.samplerate:
-            raise DataError(
+            raise ShortSound(
                 "{name} holds {shown:.1f} thousandths of a second of sound; {least:.0f} at least "
                 "make one frame.",
                 name=name,

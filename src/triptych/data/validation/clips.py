@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import DataError
 from ...messages import message
 from ..example import Example
-from ..features.audio import RATE, SILENT_PEAK
+from ..features.audio import RATE, SILENT_PEAK, ShortSound
 from ..features.clips import clip_samples
 from ..formats.clips import Columns, clips
 from .pairs import Problem, Report, as_problem
@@ -94,6 +94,8 @@ def _of_clip(example: Example) -> list[Problem]:
         samples = clip_samples(example)
     except DataError as problem:
         reason = str(problem).removeprefix(f"{place}: ")
+        if isinstance(problem, ShortSound):
+            return [*found, Problem(place, f"short sound: {reason}")]
         return [*found, Problem(place, f"unreadable sound: {reason}")]
     seconds, peak = len(samples) / RATE, float(np.abs(samples).max(initial=0))
     if seconds < SHORTEST_SECONDS:
