@@ -1,4 +1,4 @@
-"""Run `triptych data list`, `fetch`, `check`, `stats` and `convert`."""
+"""Run `triptych data list`, `fetch`, `check`, `stats`, `convert` and `shards`."""
 
 from __future__ import annotations
 
@@ -188,6 +188,27 @@ def convert(
     )
     for path in converted(asked, talk):
         put(field(path))
+    return 0
+
+
+def shards(recipe: str, /, *, processes: int = 1) -> int:
+    """Cut the texts of a streamed set into token shards, which training then reads.
+
+    Goes on where it was interrupted. Prints the folder of the shards.
+
+    Parameters
+    ----------
+    recipe
+        A recipe with `data.stream`, or for plain text of more than about 1 GB.
+    processes
+        How many processes cut texts; the shards are the same for any number.
+    """
+    from ..recipe.schema import Recipe
+    from ..setup.shards import write_shards
+
+    if processes < 1:
+        raise UsageError("--processes is {processes}; it must be at least 1.", processes=processes)
+    put(field(write_shards(Recipe.load(recipe), processes, talk)))
     return 0
 
 

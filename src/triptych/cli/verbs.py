@@ -389,9 +389,11 @@ DATA_VERBS: dict[str, Verb] = {
     "convert": Verb(
         _data("convert"),
         message("Convert files, also those of other tools, to a format that Triptych reads."),
-        (
-            "triptych data convert export.json --task tagging",
-            "triptych data convert my.tsv --to jsonl",
-        ),
+        ("triptych data convert my.tsv --to jsonl",),
+    ),
+    "shards": Verb(
+        _data("shards"),
+        message("Cut the texts of a streamed set into token shards before training does."),
+        ("triptych data shards my.toml --processes 4",),
     ),
 }

@@ -53,9 +53,7 @@ class TokenizedData:
 def tokenize(data: LoadedData) -> TokenizedData:
     """Find the labels, train or load the tokenizers, and encode the examples once."""
     resolved, recipe, task = data.resolved, data.resolved.recipe, data.resolved.task
-    labels = _labels(task, data.examples, resolved.origin, resolved.before)
-    refuse_unseen(data.examples, data.validation)
-    tokenizers = _tokenizers(recipe, labels, data.examples, resolved.origin, resolved.report)
+    labels, tokenizers = find_tokenizers(data)
     examples: Sequence[Example]
     encoded: EncodedTable
     if data.corpus is None or resolved.dry:
@@ -81,6 +79,15 @@ def tokenize(data: LoadedData) -> TokenizedData:
     return TokenizedData(
         data=data, labels=labels, tokenizers=tokenizers, examples=examples, encoded=encoded
     )
+
+
+def find_tokenizers(data: LoadedData) -> tuple[Labels, Tokenizers]:
+    """Find the labels, and train or load the tokenizers."""
+    resolved, recipe, task = data.resolved, data.resolved.recipe, data.resolved.task
+    labels = _labels(task, data.examples, resolved.origin, resolved.before)
+    refuse_unseen(data.examples, data.validation)
+    tokenizers = _tokenizers(recipe, labels, data.examples, resolved.origin, resolved.report)
+    return labels, tokenizers
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ import gzip
 import itertools
 import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from triptych.data.batches import streaming
+from triptych.data.batches import cutting, streaming
 from triptych.data.batches.encoded import Encoded
 from triptych.data.batches.order import MicroBatches
 from triptych.data.batches.shards import INDEX, Shards
@@ -234,18 +235,24 @@ def test_a_torn_shard_is_named(
     assert path.name in str(error.value) and f"Delete the folder {folder}" in str(error.value)
 
 
-def test_an_interrupted_writing_leaves_nothing(
+def test_an_interrupted_writing_leaves_nothing_that_is_taken_for_whole(
     table: DataTable, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = Corpus(table)
+    name = corpus.folder(tokenizer).name
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("triptych.data.batches.shards.Writer.finish", stop)
-    with pytest.raises(KeyboardInterrupt):
-        corpus.shards(tokenizer)
-    assert corpus.find(tokenizer) is None and not os.listdir(corpus.folder(tokenizer).parent)
+    with monkeypatch.context() as patched:
+        patched.setattr("triptych.data.batches.shards.Writer.finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            corpus.shards(tokenizer)
+    left = {f"{name}.lock", f"{name}.writing"}  # from which the next writing goes on
+    assert corpus.find(tokenizer) is None
+    assert set(os.listdir(corpus.folder(tokenizer).parent)) == left
+    assert len(corpus.shards(tokenizer))
+    assert set(os.listdir(corpus.folder(tokenizer).parent)) == {f"{name}.lock", name}
 
 
 def test_memory_stays_bounded(
@@ -253,12 +260,12 @@ def test_memory_stays_bounded(
 ) -> None:
     """Check that writing and reading 800 kB in small shards holds a small part of them."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name, most in (
-        ("SAMPLE_CHARACTERS", 50_000),
-        ("HELD_CHARACTERS", 10_000),
-        ("TOGETHER", 5_000),
+    for module, name, most in (
+        (streaming, "SAMPLE_CHARACTERS", 50_000),
+        (streaming, "HELD_CHARACTERS", 10_000),
+        (cutting, "TOGETHER", 5_000),
     ):
-        monkeypatch.setattr(streaming, name, most)
+        monkeypatch.setattr(module, name, most)
     line = "the cat sat on the mat and slept " * 4
     (tmp_path / "a.txt").write_text(
         "".join(f"{number} {line}\n" + "\n" * (number % 9 == 0) for number in range(6_000))
@@ -285,7 +292,7 @@ def test_a_large_file_as_it_is_written_is_read_in_pieces(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for module, name, most in (
         (streaming, "SAMPLE_CHARACTERS", 50_000),
-        (streaming, "TOGETHER", 5_000),
+        (cutting, "TOGETHER", 5_000),
         (texts, "WHOLE", 20_000),
     ):
         monkeypatch.setattr(module, name, most)
@@ -419,3 +426,71 @@ def test_when_it_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for values, can in wrong:
         with pytest.raises(UsageError, match="data"):
             resolved(DataTable(stream=True, **values), can)
+
+
+def test_several_processes_write_the_shards_of_one(
+    table: DataTable, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cutting, "TOGETHER", 300)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "two"))
+    parted = replace(table, validation=None, test=None, held_out=0.2)  # some are held out
+    two = Corpus(parted).shards(tokenizer, processes=2)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "one"))
+    one = Corpus(parted).shards(tokenizer)
+    assert one.folder != two.folder and one.digest == two.digest and len(one.sizes) > 2
+    assert (one.folder / INDEX).read_bytes() == (two.folder / INDEX).read_bytes()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_cutting_goes_on_after_the_last_whole_shard(
+    table: DataTable, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    damaged: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(cutting, "TOGETHER", 300)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "whole"))
+    whole, cut, seen = Corpus(table).shards(tokenizer), cutting.Cutter.cut, list[int]()
+
+    def interrupted(cutter: cutting.Cutter, texts: Any) -> Any:
+        seen.append(len(texts))
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+        return cut(cutter, texts)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "killed"))
+    monkeypatch.setattr(cutting.Cutter, "cut", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Corpus(table).shards(tokenizer)
+    (aside,) = (tmp_path / "killed").rglob("*.writing")
+    before = {path.name: path.stat().st_mtime_ns for path in aside.glob("*.ids.npy")}
+    assert before
+    if damaged:
+        (aside / "00000.ids.npy").write_bytes(b"short")
+    said = list[str]()
+    found = Corpus(table, said.append).shards(tokenizer)
+    again = sum(seen[5:])
+    assert found.digest == whole.digest and found.longest == whole.longest
+    assert not (found.folder / cutting.PROGRESS).exists()
+    if damaged:
+        assert again == len(whole)
+        return
+    assert again < len(whole) and any("goes on after" in one for one in said)
+    first = found.folder / "00000.ids.npy"
+    assert first.stat().st_mtime_ns == before[first.name], "a whole shard was written again"
+
+
+def test_any_number_of_processes_goes_on_in_the_order(
+    table: DataTable, tokenizer: Tokenizer
+) -> None:
+    """Each process maps one shard at a time and takes its own micro-batches of one order."""
+    found = Corpus(table).shards(tokenizer)
+    whole = order(found).next_batches(30)
+    for before, after in ((1, 3), (2, 1), (3, 2)):
+        ranks = [order(found, rank=rank, world=before) for rank in range(before)]
+        own = [batch for one in ranks for batch in one.next_batches(12)]
+        state = ranks[0].state()
+        for rank in range(after):
+            one = order(Shards.open(found.folder), rank=rank, world=after)
+            one.restore(state)
+            own += one.next_batches(18)
+        for (number, one), (other, two) in zip(sorted(own, key=lambda b: b[0]), whole, strict=True):
+            assert number == other and [piece.index for piece in one] == [p.index for p in two]

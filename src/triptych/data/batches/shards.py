@@ -198,7 +198,11 @@ class Writer:
         self._places: list[tuple[int, int]] = []
         self._tokens = 0
 
-    def add(self, ids: Sequence[int], file: int, line: int) -> None:
+    def go_on(self, shards: Sequence[Shard], longest: int) -> None:
+        """Begin after shards that are written already."""
+        self.shards, self.longest = list(shards), longest
+
+    def add(self, ids: Sequence[int] | np.ndarray, file: int, line: int) -> None:
         """Add a text, with its begin and end, from line `line` of file number `file`."""
         self._ids.append(np.array(ids, dtype=self._kind))
         self._places.append((file, line))

@@ -16,19 +16,22 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import DataError, UsageError
+from ...messages import message
 from ..example import Example, Notify
 from ..formats.encodings import known, wide_mark
 from ..formats.lines import MARK, missing, not_utf8, report_marks
-from ..formats.texts import as_it_is, bounded, files_in, texts_of
+from ..formats.texts import as_it_is, files_in, texts_of
 from ..hub.data_sets import as_files
 from ..sets.files import cache_folder
 from ..split import division_of, sentence_key, split_of
+from .cutting import PROGRESS, Cutter, Progress, cut_into
 from .shards import INDEX, VERSION, Shards, Writer
 
 if TYPE_CHECKING:
@@ -40,7 +43,6 @@ GZIP_RATIO = 3  # approximate size of a text relative to its .gz
 SAMPLE_CHARACTERS = 50_000_000  # of the sample that the tokenizer is trained on
 HELD_CHARACTERS = 4_000_000  # of the validation part, and of the test part
 LINE_BYTES = 64_000_000  # longer lines are refused
-TOGETHER = 1_000_000  # characters that are tokenized in parallel
 _NOT_STREAMED = (
     "{path}: a streamed set is read line by line, which {name} does not allow. Convert the file, "
     "for example: iconv -f {name} -t utf-8, or set data.stream = false."
@@ -185,10 +187,11 @@ class Corpus:
         folder = self.folder(tokenizer)
         return Shards.open(folder) if (folder / INDEX).is_file() else None
 
-    def shards(self, tokenizer: Tokenizer, writes: bool = True) -> Shards:
-        """Return the shards, and write them first if needed.
+    def shards(self, tokenizer: Tokenizer, writes: bool = True, processes: int = 1) -> Shards:
+        """Return the shards, and write them first if needed, from where a killed process was.
 
         writes: this process writes; only one of a machine's processes does, the others wait.
+        processes: that cut texts into tokens.
         """
         folder = self.folder(tokenizer)
         while not writes and not (folder / INDEX).is_file():
@@ -199,9 +202,15 @@ class Corpus:
                 f"Token shards: {folder}, {len(found.sizes):,} with {found.tokens:,} tokens."
             )
             return found
-        aside = folder.with_name(f"{folder.name}.{os.getpid()}.writing")
+        with _own_folder(folder) as aside:
+            if (folder / INDEX).is_file():  # another process was faster
+                return Shards.open(folder)
+            return self._written(folder, aside, tokenizer, processes)
+
+    def _written(self, folder: Path, aside: Path, tokenizer: Tokenizer, processes: int) -> Shards:
+        """Write the shards aside, move them to their folder and open them."""
         try:
-            self._write(aside, tokenizer)
+            self._write(aside, tokenizer, processes)
             # If the index exists now, another process was faster and wrote the same.
             if not (folder / INDEX).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -211,49 +220,71 @@ class Corpus:
                 f"{folder} cannot be written: {problem.strerror or problem}. Name another folder "
                 "with XDG_CACHE_HOME."
             ) from None
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
         return Shards.open(folder)
 
-    def _write(self, folder: Path, tokenizer: Tokenizer) -> None:
+    def _write(self, folder: Path, tokenizer: Tokenizer, processes: int) -> None:
         held = self.held("validation") if "validation" in self._missing else []
         writer = Writer(folder, tokenizer.vocabulary_size, self._data.shard_tokens)
-        training = ((number, one) for number, one in self.texts() if self.part(one) == "train")
+        progress = Progress.read(folder)
+        if progress.texts:
+            self._notify(
+                message(
+                    "Cutting into tokens goes on after {texts:,} texts, which {shards:,} shards "
+                    "hold.",
+                    texts=progress.texts,
+                    shards=len(progress.shards),
+                )
+            )
         reported_at = time.monotonic()
-        texts = 0
-        for batch in _batches(training):
-            for (number, one), ids in zip(
-                batch, tokenizer.encode_batch([one.text or "" for _, one in batch]), strict=True
-            ):
-                writer.add(bounded(ids, one, tokenizer), number, int(one.place.rsplit(":", 1)[1]))
-            texts += len(batch)
+
+        def tell(seen: int) -> None:
+            nonlocal reported_at
             if time.monotonic() - reported_at > 30:
                 reported_at = time.monotonic()
                 self._notify(
-                    f"Cutting into tokens: {texts:,} texts, {len(writer.shards):,} shards written."
+                    f"Cutting into tokens: {seen:,} texts, {len(writer.shards):,} shards written."
                 )
+
+        cutter = Cutter(tokenizer, self._shares, self._missing)
+        texts = cut_into(writer, self.texts(), cutter, progress, processes, tell)
         if not texts:
             raise DataError("There is nothing to train on: the training data holds no text.")
         writer.finish(
             held, tokenizer=tokenizer.fingerprint, sources=[path.name for path in self.paths]
         )
+        (folder / PROGRESS).unlink(missing_ok=True)
         self._notify(
             f"Token shards: {len(writer.shards):,} written to "
             f"{folder.with_name(self.folder(tokenizer).name)}; later trainings use them again."
         )
 
 
-def _batches(found: Iterator[tuple[int, Example]]) -> Iterator[list[tuple[int, Example]]]:
-    """Group texts until they have TOGETHER characters."""
-    batch, held = [], 0
-    for number, one in found:
-        batch.append((number, one))
-        held += len(one.text or "")
-        if held >= TOGETHER:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
+@contextmanager
+def _own_folder(folder: Path) -> Iterator[Path]:
+    """Give the folder in which shards are written before they are moved to `folder`.
+
+    It is kept if writing ends early, so that the next process goes on. Where another process is
+    writing the same shards, or files cannot be locked, it is a folder of this process alone.
+    """
+    aside, lock = folder.with_name(f"{folder.name}.writing"), None
+    try:
+        import fcntl
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(folder.with_name(f"{folder.name}.lock"), "wb")  # noqa: SIM115
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        own = folder.with_name(f"{folder.name}.{os.getpid()}.writing")
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+    else:
+        yield aside
+    finally:
+        if lock is not None:
+            lock.close()
 
 
 def _names(given: str | list[str]) -> list[str]:
