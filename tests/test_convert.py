@@ -16,6 +16,7 @@ from torch import nn
 
 from toy_folder import CONFIG, WORDS, tensors, write
 from triptych.convert import export_run, import_folder, open_origin
+from triptych.convert.classes import Form
 from triptych.data.batches.encoded import Encoded
 from triptych.data.example import Example
 from triptych.data.tokenizers.sides import Tokenizers
@@ -501,3 +502,9 @@ def test_words_of_an_imported_tokenizer_are_units(tmp_path: Path) -> None:
     ]
     for before, after, piece in zip(units, units[1:], shown[1:], strict=False):
         assert (before == after) == piece.startswith("##")
+
+
+def test_a_task_that_no_library_has_is_refused() -> None:
+    """A damaged config.json, or a task of one's own file."""
+    with pytest.raises(RunError, match="A run for 'language-odelling' has no form"):
+        Form("language-odelling", {}, configure("gpt2", {}))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..data.tokenizers.subwords import Tokenizer
+from ..errors import RunError, brief
 from ..interchange import bert, distilbert, gpt2, llama, marian, pre_norm, starcoder2, whisper
 from ..interchange.families import BY_KIND, FAMILIES
 from ..interchange.family import Family, PublishedClass, Tensors
@@ -43,6 +44,14 @@ class Form:
     tokenizers: int = 1
     kind: str | None = None
     values: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.task not in SPECS:
+            raise RunError(
+                "A run for '{task}' has no form in another library, because triptych itself has no "
+                "such task.",
+                task=brief(self.task),
+            )
 
     @property
     def longest(self) -> int:
