@@ -250,7 +250,10 @@ def examples(monkeypatch: pytest.MonkeyPatch) -> list[Example]:
         Example(text=text, label=label, place=text)
         for text, label in (("the cat sat", "good"), ("unhappy cats", "bad")) * 4
     ]
-    monkeypatch.setattr("triptych.setup.data.load_split", lambda data, part, tell, needs: found)
+    monkeypatch.setattr(
+        "triptych.setup.data.load_splits",
+        lambda data, parts, tell, needs: dict.fromkeys(parts, found),
+    )
     return found
 
 

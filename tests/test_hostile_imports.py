@@ -129,7 +129,7 @@ def test_panics_are_sentences(source: Path, monkeypatch: pytest.MonkeyPatch) -> 
         def encode(self, *_: Any, **__: Any) -> None:
             raise self.problem
 
-        encode_batch = decode = encode
+        encode_batch = encode_batch_fast = decode = encode
 
     uses = (
         lambda: tokenizer.encode("the"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
 import os
@@ -52,6 +53,39 @@ def test_a_file_gets_what_stdout_gets(
     done = triptych("predict", run, lines, "--out", out)
     assert done.code == plain.code == 0 and done.out == ""
     assert out.read_text("utf-8") == plain.out and plain.out.count("\n") == 22
+
+
+def test_the_input_is_never_written_over(triptych: Command, lines: Path) -> None:
+    before, link = lines.read_bytes(), lines.with_name("link.txt")
+    link.symlink_to(lines)
+    for out in (lines, lines.parent / "." / lines.name, link):
+        done = triptych("predict", RUNS / "classifier", lines, "--out", out)
+        assert done.code == 2 and "is the file that is answered" in done.err
+    assert lines.read_bytes() == before
+
+
+def test_an_empty_share_is_none(triptych: Command, lines: Path) -> None:
+    """A variable of a batch script that is not set."""
+    out = lines.with_name("out")
+    done = triptych("predict", RUNS / "classifier", lines, "--out", out, "--shard", "")
+    assert done.code == 2 and "is not a share like 2/4" in done.err and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (gzip.compress(b"one\n"), "is compressed"),
+        ("one\n".encode("utf-16"), "is in utf-16, not UTF-8"),
+    ],
+)
+def test_files_that_are_no_lines_are_named(
+    triptych: Command, lines: Path, content: bytes, words: str
+) -> None:
+    lines.write_bytes(content)
+    done = triptych("predict", RUNS / "classifier", lines, "--out", lines.with_name("out"))
+    assert done.code == 1 and words in done.err
+    done = triptych("predict", RUNS / "classifier", lines.parent, "--out", lines.with_name("out"))
+    assert done.code == 1 and "is a folder" in done.err
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])

@@ -108,8 +108,14 @@ class Filing:
             from .predict_ray import refuse_without_ray
 
             refuse_without_ray()
-        share = self._share()
-        lines = LineFile.scan(_named(text), self.block_lines or BLOCK)
+        share, given = self._share(), _named(text)
+        if self.out.exists() and given.exists() and self.out.samefile(given):
+            raise UsageError(
+                "--out {path} is the file that is answered, and would be written over. Name "
+                "another file.",
+                path=self.out,
+            )
+        lines = LineFile.scan(given, self.block_lines or BLOCK)
         manifest = Manifest.of(
             lines, mark_of_run(asked.run), settings_of(asked), share.count if share else 1
         )
@@ -128,7 +134,7 @@ class Filing:
         if self.shard == JOIN:
             return None
         if self.shard != AUTO:
-            return Share.read(self.shard or "0/1")
+            return Share.read("0/1" if self.shard is None else self.shard)
         share, name = share_of(os.environ)
         talk(message("Shard {share}, by {name}.", share=share, name=name))
         return share

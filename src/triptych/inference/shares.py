@@ -10,13 +10,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..data.formats.encodings import wide_mark
 from ..data.formats.lines import conversion, missing
 from ..errors import DataError, UsageError
+
+BEGINNING = 4  # bytes that tell a compressed file or wide characters
 
 
 def line_of(raw: bytes) -> str:
     """Return a line without its end, and without byte order marks from files that were joined."""
     return raw.removeprefix(BOM_UTF8).rstrip(b"\r\n").decode()
+
+
+def refuse_not_lines(beginning: bytes, path: Path) -> None:
+    """Raise DataError for a compressed file, another binary one, or one of wide characters."""
+    if beginning.startswith(b"\x1f\x8b"):
+        raise DataError(
+            "{path} is compressed. Write its lines into a file first: {command}",
+            path=path,
+            command=f"gunzip -c {path} > lines.txt",
+        )
+    if (wide := wide_mark(beginning)) is not None:
+        raise DataError(
+            "{path} is in {encoding}, not UTF-8. Convert it first: iconv -f {encoding} -t utf-8.",
+            path=path,
+            encoding=wide,
+        )
 
 
 @dataclass(frozen=True)
@@ -44,11 +63,15 @@ class LineFile:
     @classmethod
     def scan(cls, path: Path, block_lines: int) -> LineFile:
         """Read a file once, keeping no line. Raise DataError for bytes that are not UTF-8."""
-        if path.is_dir() or not path.exists():
+        if path.is_dir():
+            raise DataError("{path} is a folder. Name one file of lines.", path=path)
+        if not path.exists():
             raise missing(path)
         digest, lines, size, places = hashlib.sha256(), 0, 0, array("q")
         with open(path, "rb") as file:
             changed = os.fstat(file.fileno()).st_mtime_ns
+            refuse_not_lines(file.read(BEGINNING), path)
+            file.seek(0)
             for raw in file:
                 if lines % block_lines == 0:
                     places.append(size)
