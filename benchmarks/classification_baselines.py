@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ def shape(chinese: bool, longest: int) -> dict[str, Any]:
     }
 
 
-def scores(name: str, predicted: list[str], test: list[Example]) -> str:
+def scores(name: str, predicted: list[str], test: Sequence[Example]) -> str:
     gold = [example.label or "" for example in test]
     text = f"accuracy {accuracy(predicted, gold):.1f}"
     return text + (
@@ -52,7 +52,7 @@ def scores(name: str, predicted: list[str], test: list[Example]) -> str:
 
 
 def classify(
-    name: str, parts: dict[str, list[Example]], chinese: bool, only: str | None
+    name: str, parts: dict[str, Sequence[Example]], chinese: bool, only: str | None
 ) -> Iterator[tuple[str, str, float]]:
     texts = {part: [example.text or "" for example in examples] for part, examples in parts.items()}
     labels = {
@@ -122,7 +122,7 @@ def naive_bayes(texts: Texts, labels: Texts, dials: dict[str, Any]) -> Iterator[
 MODELS = {"naive Bayes": naive_bayes, "TF-IDF, logistic regression": logistic}
 
 
-def overlap(train: list[Example], test: list[Example]) -> list[tuple[str, str, float]]:
+def overlap(train: Sequence[Example], test: Sequence[Example]) -> list[tuple[str, str, float]]:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     began = time.monotonic()
@@ -136,7 +136,7 @@ def overlap(train: list[Example], test: list[Example]) -> list[tuple[str, str, f
     return [("cosine of TF-IDF", f"pearson {found:.1f}", time.monotonic() - began)]
 
 
-def texts_of(examples: list[Example], side: str) -> list[str]:
+def texts_of(examples: Sequence[Example], side: str) -> list[str]:
     return [getattr(example, side) or "" for example in examples]
 
 

@@ -81,7 +81,7 @@ def measured(path: Path, engine: str, name: str, given: argparse.Namespace) -> l
     return rows
 
 
-def of_run(predictor: Predictor, name: str, given: argparse.Namespace) -> list[Example]:
+def of_run(predictor: Predictor, name: str, given: argparse.Namespace) -> Sequence[Example]:
     """Return the examples to answer."""
     if name == "writer" and given.prompts is not None:
         lines = given.prompts.read_text(encoding="utf-8").splitlines()

@@ -65,7 +65,7 @@ def spans(words: Sequence[str], tags: Sequence[str]) -> tuple[str, list[tuple[in
     return text, found
 
 
-def questions() -> list[Example]:
+def questions() -> Sequence[Example]:
     """Return questions on passages."""
     needs = ("question", "passage", "answers")
     return load_split(DataTable(set="xquad", source="en"), "test", None, needs)[:300]

@@ -37,7 +37,8 @@ def xquad(language: str, fold: int | None = None) -> list[Any]:
     from triptych.data.load import load_split
     from triptych.data.table import DataTable
 
-    return load_split(DataTable(set="xquad", source=language, fold=fold), "test", None, NEEDS)
+    table = DataTable(set="xquad", source=language, fold=fold)
+    return list(load_split(table, "test", None, NEEDS))
 
 
 def medquad(most: int) -> tuple[list[str], list[tuple[str, set[int]]]]:

@@ -15,6 +15,8 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 
 def main() -> int:
@@ -77,7 +79,7 @@ def main() -> int:
     return 0
 
 
-def scored(texts: list[str], asked: list) -> dict[str, float]:
+def scored(texts: list[str], asked: Sequence[Any]) -> dict[str, float]:
     from triptych.metrics.answers import exact_match, f1
 
     references, languages = (

@@ -11,6 +11,7 @@ of one sentence can pass on ROUGE-1.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from triptych.data.example import Example
 from triptych.data.load import load_split
@@ -37,7 +38,7 @@ def longest(lines: list[str], count: int = 3) -> str:
     return " ".join(sorted(lines, key=len, reverse=True)[:count])
 
 
-def conversations(examples: list[Example]) -> dict[str, list[str]]:
+def conversations(examples: Sequence[Example]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for named in (True, False):
         lines = [utterances(example, named) for example in examples]
@@ -48,7 +49,7 @@ def conversations(examples: list[Example]) -> dict[str, list[str]]:
     return found
 
 
-def abstracts(examples: list[Example]) -> dict[str, list[str]]:
+def abstracts(examples: Sequence[Example]) -> dict[str, list[str]]:
     texts = [example.source or "" for example in examples]
     sentences = [[text[start:end] for start, end in split_sentences(text)] for text in texts]
     best = [

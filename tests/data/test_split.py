@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def tickets(**sizes: int) -> list[Example]:
     ]
 
 
-def labels_of(examples: list[Example]) -> Counter[str | None]:
+def labels_of(examples: Sequence[Example]) -> Counter[str | None]:
     return Counter(one.label for one in examples)
 
 

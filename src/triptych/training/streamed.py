@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -24,7 +24,7 @@ CORPUS = "corpus.json"  # in a run folder: identifies its shards
 
 
 def begin(data: DataTable, corpus: Corpus, origin: Run | None, task: Task,
-          report: Notify) -> tuple[list[Example], list[Example]]:  # fmt: skip
+          report: Notify) -> tuple[list[Example], Sequence[Example]]:  # fmt: skip
     """Return a sample to train the tokenizer on, and texts to validate on.
 
     If shards for the tokenizer of `origin` exist, only they are read, and the sample is their first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ SEVERAL = ("source", "target", "target_language", "references")
 
 def read(
     path: Path, content: str, needs: tuple[str, ...] = SUMMARIES, report: Any = None, **table: Any
-) -> list[Example]:
+) -> Sequence[Example]:
     path.write_text(content, encoding="utf-8")
     return load_split(
         DataTable(train=str(path), validation=str(path), test=str(path), **table),
@@ -245,7 +246,7 @@ def real() -> None:
         pytest.skip("the public sets are not at hand: set TRIPTYCH_DATA to their folder")
 
 
-def part(name: str, split: str, needs: tuple[str, ...], **table: Any) -> list[Example]:
+def part(name: str, split: str, needs: tuple[str, ...], **table: Any) -> Sequence[Example]:
     return load_split(DataTable(set=name, **table), split, None, needs)
 
 

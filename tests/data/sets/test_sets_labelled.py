@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tarfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def local(name: str, contents: list[bytes], folder: Path, patch: pytest.MonkeyPa
     return catalog.entry(name)
 
 
-def loaded(name: str, needs: tuple[str, ...], **table: Any) -> dict[str, list[Example]]:
+def loaded(name: str, needs: tuple[str, ...], **table: Any) -> dict[str, Sequence[Example]]:
     return {part: load_split(DataTable(set=name, **table), part, None, needs) for part in SPLITS}
 
 
