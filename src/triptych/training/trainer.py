@@ -179,9 +179,10 @@ class Loop:
         return None if words is None else self._event("checkpoint", message=words)
 
     def save_alone(self) -> None:
-        """Save as `save` does, where no other process is needed for it."""
+        """Save as `save` does and wait for its copy, where no other process is needed for it."""
         if not self.is_sharded:
             self.save()
+            self.saver.written(wait=True)
 
     def _written(self, wait: bool = False, failed: bool = False) -> Iterator[Progress]:
         """Report the sharded checkpoint that became whole since, or fail with its writer."""
