@@ -75,13 +75,14 @@ def serve(runs: dict[str, str], port: int, broken: Any) -> None:
     from triptych.inference.engine.limits import EngineLimits
     from triptych.inference.engine.scheduler import Scheduler
     from triptych.inference.loading import load
-    from triptych.runs.allocator import keep_freed_pages
+    from triptych.runs.allocator import keep_few_programs, keep_freed_pages
     from triptych.serving.app import build_app
     from triptych.serving.guard import log
     from triptych.serving.served import Served
 
     log.setLevel(logging.CRITICAL)
     keep_freed_pages()
+    keep_few_programs()
     engines = {name: Engine(load(run), EngineLimits(deadline=20)) for name, run in runs.items()}
     model: Any = engines["decoder"].predictor.model
 

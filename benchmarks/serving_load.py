@@ -21,7 +21,7 @@ def serve(run: str, kind: str, port: int, threads: int) -> None:
     from triptych.inference.engine.scheduler import Scheduler
     from triptych.inference.engine.tickets import Done, Piece, Ticket
     from triptych.inference.loading import load
-    from triptych.runs.allocator import keep_freed_pages
+    from triptych.runs.allocator import keep_few_programs, keep_freed_pages
     from triptych.serving.app import build_app
     from triptych.serving.served import Served
 
@@ -47,6 +47,7 @@ def serve(run: str, kind: str, port: int, threads: int) -> None:
 
     torch.set_num_threads(threads)
     keep_freed_pages()
+    keep_few_programs()
     predictor = load(run)
     engine = (Engine if kind == "engine" else Naive)(predictor, EngineLimits(queue=1000))
     if kind == "engine":

@@ -1,11 +1,26 @@
-"""Set glibc's allocator for training and decoding on a CPU: freed memory stays in the process."""
+"""Bound what native libraries keep, and set glibc's allocator for work on a CPU."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8  # glibc's malloc.h
+
+# oneDNN's cache of programs, and that of torch's calls of it, each for 1,024 if nothing is set
+CAPACITIES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+PROGRAMS = 256  # about 290 kB each
+
+
+def keep_few_programs(most: int = PROGRAMS) -> None:
+    """Let oneDNN keep at most so many programs; call it before the first product.
+
+    A program is written for each shape. A server meets ever new ones, and 600 MB of them would stay
+    (docs/results/serving.md). What the user has set in the environment stays.
+    """
+    for name in CAPACITIES:
+        os.environ.setdefault(name, str(most))
 
 
 def keep_freed_pages(arenas: int = 1) -> bool:

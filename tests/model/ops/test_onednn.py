@@ -9,7 +9,14 @@ from test_transformer import batch, make
 from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.model.linear import ACTIVATIONS, Linear
-from triptych.model.ops.onednn import LatePrepacked, PrepackedLinear, can_prepack, prepack
+from triptych.model.ops.onednn import (
+    EXACT,
+    LatePrepacked,
+    PrepackedLinear,
+    can_prepack,
+    padding,
+    prepack,
+)
 
 needs_packing = pytest.mark.skipif(
     not can_prepack(torch.float32), reason="this processor has no packed products"
@@ -29,6 +36,33 @@ def test_a_packed_product_is_the_plain_one_for_any_number_of_rows() -> None:
         packed = [layer(x) for x in inputs]
     for one, other in zip(plain, packed, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_few_numbers_of_rows_occur() -> None:
+    """Each has a program of its own, however many tokens there are."""
+    wide = {rows: rows + padding(rows) for rows in range(1, 4097)}
+    assert all(wide[rows] == rows for rows in range(1, EXACT + 1))
+    assert all(rows <= more <= 1.125 * rows for rows, more in wide.items())
+    assert len({*wide.values()}) == EXACT + 8 * 7
+
+
+@needs_packing
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_more_rows_change_no_row(precision: torch.dtype) -> None:
+    if not can_prepack(precision):
+        pytest.skip("this processor has no packed products in bfloat16")
+    torch.manual_seed(0)
+    packed = PrepackedLinear(torch.randn(40, 24).to(precision), torch.randn(40).to(precision))
+    x, residual = torch.randn(3, 43, 24).to(precision), torch.randn(3, 43, 40).to(precision)
+    assert padding(3 * 43)
+    with torch.no_grad():
+        found = packed(x, "relu"), packed.added(x, residual)
+        assert all(one.shape == residual.shape for one in found)
+        for row in range(3):
+            torch.testing.assert_close(found[0][row, :5], packed(x[row, :5], "relu"))
+            torch.testing.assert_close(
+                found[1][row, 9:], packed.added(x[row, 9:], residual[row, 9:])
+            )
 
 
 @needs_packing
