@@ -108,6 +108,21 @@ def test_an_answer_is_the_same_alone_and_among_others(kind: str, prefixes: int) 
     assert engine.writer is not None and engine.writer.held == 0 and engine.live == 0
 
 
+@pytest.mark.parametrize("kind", ["decoder", "encoder-decoder"])
+@pytest.mark.parametrize("beams", [1, 4])
+def test_an_answer_is_the_same_alone_and_among_a_hundred(kind: str, beams: int) -> None:
+    """All wait at once and share their steps; some of all lengths are asked again, alone."""
+    predictor = MODELS[kind]()
+    engine = Engine(predictor)
+    settings = [replace(GREEDY, beams=beams, max_length=length) for length in (3, 6, 10)]
+    requests = requests_of(predictor, 101, settings)
+    tickets = [engine.write(one) for one in requests]
+    run(engine, tickets)
+    assert engine.counters.rows.total / engine.counters.steps > 30, "steps are shared"
+    for request, ticket in [*zip(requests, tickets, strict=True)][::4]:
+        same(ticket.wait(0), alone(predictor, request))
+
+
 def collected(events: Sequence[Event]) -> str:
     return "".join(one.text for one in events if isinstance(one, Piece))
 

@@ -13,6 +13,7 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
+from triptych.tasks.fill_in import SENTINELS
 from triptych.tasks.specs import build_task
 from triptych.tasks.turns import TEMPLATES
 
@@ -72,6 +73,14 @@ def writer(task: str = "language-modelling", context: int = 64, **dials: Any) ->
     config = ModelConfig(decoder=stack(**dials), vocabulary_size=size)
     labels = {"template": TEMPLATES["marks"], "tags": TAGS, "roles": ["assistant", "user"]}
     return predictor_of(task, {"context": context}, config, labels if task == "chat" else None)
+
+
+def filler(context: int = 64) -> Predictor:
+    """A decoder-only run that fills in the middle."""
+    sides = tokenizers([*TAGS, *SENTINELS])
+    config = ModelConfig(decoder=stack(), vocabulary_size=sides.target.vocabulary_size)
+    options = {"context": context, "fill_in_the_middle": 0.5}
+    return predictor_of("language-modelling", options, config, None, sides)
 
 
 def translator(recurrent: bool = False, **decoding: Any) -> Predictor:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from toy_runs import writer
+from toy_runs import filler, writer
 from waits import joined, until
 
 from triptych.inference.engine.engine import Engine
@@ -81,6 +81,7 @@ STREAMS = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "a"}], "max_tokens": 8000,
                              "min_tokens": 7999},
     "/api/generate": {"prompt": "a", "options": {"num_predict": 8000}},
+    "/infill": {"input_prefix": "a", "input_suffix": "b", "n_predict": 8000},
 }  # fmt: skip
 
 
@@ -88,8 +89,16 @@ STREAMS = {
 def test_a_stream_that_is_cut_ends_with_its_error(path: str, logged: Any) -> None:
     chats = "chat" in path
     predictor = writer("chat" if chats else "language-modelling")
-    step = predictor.model.step
-    predictor.model.step = lambda *given: (time.sleep(0.02), step(*given))[1]
+    predictor = filler(8192) if path == "/infill" else predictor
+    step, letter = predictor.model.step, predictor.tokenizers.target.encode("a")[-1]
+
+    def endless(*given: Any) -> Any:
+        time.sleep(0.02)
+        logits, state = step(*given)
+        logits[..., letter] = 1e9
+        return logits, state
+
+    predictor.model.step = endless
     body = {"model": "m", "stream": True, **STREAMS[path]}
     listening = Listening("127.0.0.1", 0)
     engine, found = Engine(predictor), SimpleNamespace(text="", server=None)
@@ -110,12 +119,18 @@ def test_a_stream_that_is_cut_ends_with_its_error(path: str, logged: Any) -> Non
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         answer = connection.getresponse()
         first = answer.readline()
+        whole = http.client.HTTPConnection("127.0.0.1", listening.port, timeout=60)
+        whole.request("POST", path, json.dumps({**body, "stream": False}),
+                      {"Content-Type": "application/json"})  # fmt: skip
+        until(lambda: engine.live + engine.waiting == 2, 20)
         began = time.monotonic()
         found.server.handle_exit(15, None)
         last = [one for one in (first + answer.read()).splitlines() if one][-1]
         joined(thread)
     assert time.monotonic() - began < 2.5
     assert "shutting down" in str(json.loads(last.removeprefix(b"data: "))["error"])
+    ended = whole.getresponse()
+    assert ended.status == 503 and "shutting down" in str(json.load(ended)["error"])
     assert not [one for one in logged() if "error" in one], "no traceback"
 
 

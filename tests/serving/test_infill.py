@@ -8,23 +8,18 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from toy_runs import TAGS, predictor_of, stack, tokenizers
+from toy_runs import filler, tokenizers
 
 from triptych.inference.engine.engine import Engine
 from triptych.inference.engine.scheduler import Scheduler
-from triptych.model.config import ModelConfig
 from triptych.serving.app import build_app
 from triptych.serving.served import Served
-from triptych.tasks.fill_in import SENTINELS
 
 
 @pytest.fixture(scope="module")
 def filling() -> Iterator[Any]:
     """A run that fills in the middle, and a client."""
-    sides = tokenizers([*TAGS, *SENTINELS])
-    config = ModelConfig(decoder=stack(), vocabulary_size=sides.target.vocabulary_size)
-    options = {"context": 64, "fill_in_the_middle": 0.5}
-    predictor = predictor_of("language-modelling", options, config, None, sides)
+    predictor = filler()
     engines = {"code": Engine(predictor)}
     scheduler = Scheduler(list(engines.values()), threads=1).start()
     app: Any = build_app(Served(engines))
@@ -45,6 +40,20 @@ def test_the_middle_is_written(filling: Any) -> None:
         parts = [json.loads(line[6:]) for line in answer.iter_lines() if line]
     assert "".join(one["content"] for one in parts) == wanted
     assert [one["stop"] for one in parts] == [False] * (len(parts) - 1) + [True]
+
+
+def test_while_the_server_ends_none_is_taken(filling: Any) -> None:
+    predictor, _ = filling
+    engine = Engine(predictor)
+    app: Any = build_app(Served({"code": engine}))
+    client = TestClient(app, base_url="http://localhost")
+    engine.is_closing = True
+    body = {"input_prefix": "a", "input_suffix": "b", "n_predict": 4}
+    for stream in (False, True):
+        answer = client.post("/infill", json={**body, "stream": stream})
+        assert answer.status_code == 503 and answer.headers["retry-after"] == "5"
+        error = answer.json()["error"]
+        assert error["code"] == 503 and "shutting down" in error["message"]
 
 
 def test_editors_warm_up(filling: Any) -> None:

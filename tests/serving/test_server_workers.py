@@ -93,6 +93,36 @@ def test_two_workers_answer_die_and_end(two: SimpleNamespace) -> None:
     assert "Traceback" not in two.log.read_text()
 
 
+def begun(port: int, tokens: int) -> http.client.HTTPResponse:
+    """A stream whose first event has come."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    body = {"model": "lm", "prompt": "a", "max_tokens": tokens, "min_tokens": tokens - 1}
+    headers = {"Content-Type": "application/json"}
+    connection.request("POST", "/v1/completions", json.dumps({**body, "stream": True}), headers)
+    answer = connection.getresponse()
+    assert answer.status == 200 and answer.readline()
+    return answer
+
+
+def test_a_worker_that_dies_cuts_its_own_streams_alone(two: SimpleNamespace) -> None:
+    def stop(process: int) -> None:
+        os.kill(process, signal.SIGSTOP)
+        until(lambda: " T " in Path(f"/proc/{process}/stat").read_text())
+
+    first, second = children(two.process.pid)
+    stop(second)
+    cut = begun(two.port, 8000)
+    stop(first)
+    os.kill(second, signal.SIGCONT)
+    whole = begun(two.port, 200)
+    os.kill(first, signal.SIGKILL)
+    # A client sees that the end is missing: neither the last event nor the last chunk comes.
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        cut.read()
+    assert whole.read().rstrip().endswith(b"data: [DONE]")
+    until(lambda: len(children(two.process.pid)) == 2, 20)
+
+
 def test_workers_end_with_the_first_process(two: SimpleNamespace) -> None:
     workers = children(two.process.pid)
     assert ask(two.port, "/ready")[0] == 200

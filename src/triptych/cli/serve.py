@@ -272,15 +272,17 @@ def named(runs: tuple[str, ...]) -> dict[str, str]:
 def _engine(
     folder: str, device: Literal["auto", "cpu", "cuda"], precision: Precision, limits: EngineLimits
 ) -> Engine:
-    """Load a run, and compute one step with it. Raises RunError where that fails."""
+    """Load a run, and answer a short input with it. Raises RunError where that fails."""
     from ..inference.engine.engine import Engine
+    from ..inference.engine.warming import warm
     from ..inference.loading import load
-    from ..runs.allocator import keep_freed_pages
+    from ..runs.allocator import keep_few_programs, keep_freed_pages
 
     keep_freed_pages()
+    keep_few_programs()
     engine = Engine(load(folder, precision, device=device), limits)
     try:
-        engine.check()
+        warm(engine)
     except (RuntimeError, ValueError) as error:
         raise RunError(
             "{folder} was loaded, but cannot compute: {error}", folder=folder, error=error
