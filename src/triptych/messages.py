@@ -52,11 +52,17 @@ COUNTED = frozenset({
     "keys", "rows", "labels", "classes", "entities", "threads", "cores", "steps", "epochs",
     "minutes", "hours", "seconds", "panels", "runs", "seeds", "models", "errors", "warnings",
     "problems", "places", "windows", "layers", "heads", "parameters", "updates", "prompts",
-    "passages", "documents", "thresholds", "articles", "pieces"
+    "passages", "documents", "thresholds", "articles", "pieces",
+    "parts", "blocks", "shards", "processes", "micro-batches", "actors"
 })
 # fmt: on
 ADJECTIVES = "usable|validation|test|training|source|target|more|attention"
-SINGULARS = {"classes": "class", "entities": "entity"}
+SINGULARS = {
+    "classes": "class",
+    "entities": "entity",
+    "processes": "process",
+    "micro-batches": "micro-batch",
+}
 _COUNT = re.compile(
     rf"\{{(\w+)(?::[^{{}}]*)?\}} (?:(?:{ADJECTIVES}) )?"
     rf"(?P<what>(?:{'|'.join(sorted(COUNTED))})\b|\{{(?P<field>\w+)\}})"

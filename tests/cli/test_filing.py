@@ -88,6 +88,34 @@ def test_files_that_are_no_lines_are_named(
     assert done.code == 1 and "is a folder" in done.err
 
 
+def test_what_is_no_ordinary_file_is_refused(triptych: Command, lines: Path) -> None:
+    """A pipe cannot be read twice, and a device would be replaced by a file."""
+    pipe, device = lines.with_name("pipe"), Path(os.devnull)
+    os.mkfifo(pipe)
+    for given, out, words in (
+        (device, lines.with_name("out"), f"{device} is a pipe or a device"),
+        (lines, pipe, f"--out {pipe} is a pipe or a device"),
+    ):
+        done = triptych("predict", RUNS / "classifier", given, "--out", out)
+        assert done.code and words in done.err
+    assert pipe.is_fifo() and [*lines.parent.glob("*.parts")] == []
+
+
+def test_an_empty_input_and_more_shares_than_blocks(triptych: Command, lines: Path) -> None:
+    out = lines.with_name("out")
+    asked = ("predict", RUNS / "classifier", lines, "--out", out, "--shard")
+    idle = triptych(*asked, "2/3")
+    assert idle.code == 0 and "the input has 1 block of 2,000 lines for 3 shards" in idle.err
+    done = triptych(*asked, "join")
+    assert done.code == 1 and "1 of 1 part is missing" in done.err
+    lines.write_bytes(b"")
+    out = lines.with_name("empty")
+    asked = ("predict", RUNS / "classifier", lines, "--out", out, "--shard")
+    first = triptych(*asked, "1/2")
+    assert first.code == 0 and "Nothing to answer" not in first.err
+    assert triptych(*asked, "join").code == 0 and out.read_bytes() == b""
+
+
 @pytest.mark.parametrize("count", [2, 3, 8])
 def test_shares_join_to_the_bytes_of_one_process(
     triptych: Command, lines: Path, whole: bytes, count: int

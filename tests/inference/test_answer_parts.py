@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from triptych.errors import DataError, RunError, UsageError
 from triptych.inference.parts import Manifest, Parts, mark_of_run
 from triptych.inference.shares import LineFile, Share, share_of
+from triptych.runs.storage import whole
 
 RUN = Path(__file__).parent.parent / "goldens" / "runs" / "classifier"
 
@@ -119,16 +121,20 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
     assert [block for block, part in parts.checked(range(3)) if part is None] == [1]
 
 
-@pytest.mark.parametrize("way", ["cut", "changed", "other", "head"])
+@pytest.mark.parametrize("way", ["cut", "changed", "other", "head", "count", "foreign"])
 def test_a_damaged_part_is_named_and_answered_again(tmp_path: Path, way: str) -> None:
     parts = filled(tmp_path, written(tmp_path))
     path, content = parts.path(2), parts.path(2).read_bytes()
+    (tmp_path / "foreign").mkdir()
+    foreign = filled(tmp_path / "foreign", written(tmp_path / "foreign", "A\nB\nC\nD\nLAST"))
     path.write_bytes(
         {
             "cut": content[:-2],
             "changed": content.replace(b"<last>", b"<lost>"),
             "other": parts.path(0).read_bytes(),
             "head": b"{}\n" + content,
+            "count": content.replace(b'"failed": 0', b'"failed": "0"'),
+            "foreign": foreign.path(2).read_bytes(),  # whole, but of another input
         }[way]
     )
     with pytest.raises(RunError, match=r"00002.part is damaged.*--shard 0/2"):
@@ -175,7 +181,10 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     lines = written(tmp_path)
     filled(tmp_path, lines)
     wanted = Manifest.of(lines, "run", {"to": "de"}, 2)
-    for content in ("{", "{}", '{"format_version": 9}'):
+    values = json.loads((tmp_path / "out.parts" / "manifest.json").read_text())
+    changes = ({"shards": "2"}, {"input": ["lines"]}, {"settings": []}, {"format_version": 9})
+    wrong = [json.dumps(values | change) for change in changes]
+    for content in ("{", "{}", "[1]", *wrong):
         (tmp_path / "out.parts" / "manifest.json").write_text(content)
         with pytest.raises(RunError, match="manifest.json"):
             Parts.open(tmp_path / "out.parts", wanted)
@@ -193,6 +202,36 @@ def test_a_share_is_answered_by_one_process(tmp_path: Path) -> None:
         pass
     with parts.alone(Share(0, 2)), parts.alone(Share(1, 2)):
         pass
+
+
+def test_one_process_for_all_works_alone(tmp_path: Path) -> None:
+    """It removes the folder at its end, so no other may be at work there."""
+    parts = filled(tmp_path, written(tmp_path))
+    for one, other, said in (
+        (Share(0, 2), Share(0, 1), "Other processes answer shares of"),
+        (Share(0, 1), Share(1, 2), "Another process, without --shard, answers all of"),
+    ):
+        with parts.alone(one), pytest.raises(UsageError, match=said), parts.alone(other):
+            pass
+    with parts.alone(Share(0, 1)), pytest.raises(UsageError, match="answers all of"):
+        parts.join(tmp_path / "out")
+
+
+def test_two_processes_may_write_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares of 2 and of 4 overlap; each writes a file of its own and renames it."""
+    path = tmp_path / "part"
+    with whole(path, is_shared=True) as one:
+        one.write_bytes(b"one")
+        monkeypatch.setattr("os.getpid", lambda: 1)
+        with whole(path, is_shared=True) as other:
+            other.write_bytes(b"other")
+    assert path.read_bytes() == b"one" and [*tmp_path.iterdir()] == [path]
+
+
+def test_settings_are_the_same_when_read_again(tmp_path: Path) -> None:
+    lines = written(tmp_path)
+    for _ in range(2):
+        Parts.open(tmp_path / "out.parts", Manifest.of(lines, "run", {"stop": ("a", "b")}, 2))
 
 
 def test_the_mark_of_a_run_follows_its_weights_alone(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ..messages import message
 from .answering import Answers, Asked, answer_block, report_drafts
 from .console import Counting, talk
 from .language import help_text
+from .notes import some
 from .outputs import refuse_output
 
 if TYPE_CHECKING:
@@ -104,6 +105,12 @@ class Filing:
 
         assert self.out is not None, "answers go to a file"
         refuse_output(self.out, "--out")
+        if self.out.exists() and not self.out.is_file():
+            raise UsageError(
+                "--out {path} is a pipe or a device, which would be replaced by a file. Name a "
+                "file.",
+                path=self.out,
+            )
         if self.ray is not None:
             from .predict_ray import refuse_without_ray
 
@@ -197,6 +204,8 @@ def answer_share(
     """Answer those blocks of a share whose parts are not there whole, or let actors do it."""
     mine = share.blocks(lines.blocks)
     pending = [block for block, part in parts.checked(mine) if part is None]
+    if damaged := [parts.path(block).name for block in pending if parts.path(block).exists()]:
+        talk(message("Damaged, and answered again: {names}.", names=some(damaged)))
     if before := len(mine) - len(pending):
         talk(
             message(
@@ -205,7 +214,7 @@ def answer_share(
                 count=len(mine),
             )
         )
-    elif not mine and not is_alone:
+    elif lines.blocks and not mine and not is_alone:
         talk(
             message(
                 "Nothing to answer: the input has {blocks:,} blocks of {length:,} lines for "

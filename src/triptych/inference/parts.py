@@ -5,7 +5,8 @@ part. Which process answers which block changes nothing, so any number of proces
 work, and what a killed process left is continued by the next. Imports no torch.
 
     manifest.json   marks of the input and of the run, the settings, the length of a block
-    00000.part      a line of JSON (block, lines, failed, bytes, sha256), then the answers
+    00000.part      a line of JSON (block, lines, failed, bytes, sha256, work), then the answers
+    work.lock       held by every process that answers or joins: alone by one that answers all
 """
 
 from __future__ import annotations
@@ -16,23 +17,27 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, UsageError
 from ..messages import message
 from ..runs.run import Run
-from ..runs.storage import alone, fingerprint, flush, parsed, read_text, whole, write_file, writing
+from ..runs.storage import alone, fingerprint, flush, parsed, read_text, whole, writing
 from .shares import LineFile, Share
 
 VERSION = 1
 MANIFEST = "manifest.json"
+LOCK = "work.lock"
 # What the answers of a run depend on: its small files and its weights.
 OF_ANSWERS = ("config.json", "labels.json", "tokenizer*.json", "*.safetensors", "words/*.json",
               "words/*.safetensors")  # fmt: skip
 COPY_BYTES = 1 << 20
+SHOWN = 20  # shares that a message lists
+HEAD_BYTES = 1000  # more than the first line of a part has
 
 
 def mark_of_run(run: str | Path) -> str:
@@ -59,7 +64,18 @@ class Manifest:
     @classmethod
     def of(cls, lines: LineFile, run: str, settings: dict[str, Any], shards: int) -> Manifest:
         about = {"bytes": lines.bytes, "sha256": lines.sha256, "lines": lines.lines}
+        settings = json.loads(json.dumps(settings))  # as they will be read again
         return cls(about, run, settings, lines.block_lines, lines.blocks, shards)
+
+    @cached_property
+    def work(self) -> str:
+        """Return a mark of the input, the run and the settings, which every part repeats."""
+        values = {name: value for name, value in asdict(self).items() if name != "shards"}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+    def length(self, block: int) -> int:
+        """Return how many lines a block has."""
+        return min(self.block_lines, int(self.input["lines"]) - block * self.block_lines)
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ class Part:
     failed: int
     bytes: int
     sha256: str
+    work: str
 
 
 class Parts:
@@ -107,24 +124,48 @@ class Parts:
     def path(self, block: int) -> Path:
         return self.folder / f"{block:05}.part"
 
-    def alone(self, share: Share) -> AbstractContextManager[None]:
+    @contextmanager
+    def alone(self, share: Share) -> Iterator[None]:
         """Hold a share while it is answered. Raise UsageError where another process holds it."""
         name = f"{share.number % share.count}-of-{share.count}.lock"
-        return alone(
-            self.folder / name,
-            lambda path, process: UsageError(
+
+        def busy(path: Path, process: str) -> UsageError:
+            return UsageError(
                 "Shard {share} of {folder} is being answered now, by process {process}. Wait "
                 "until it ends, or stop it.",
                 share=share,
                 folder=self.folder,
                 process=process,
-            ),
-        )
+            )
+
+        with self._held(is_all=share.count == 1), alone(self.folder / name, busy):
+            yield
+
+    @contextmanager
+    def _held(self, is_all: bool) -> Iterator[None]:
+        """Hold the folder: alone for a process that removes it at its end, else with others."""
+        try:
+            import fcntl
+
+            file = (self.folder / LOCK).open("a")
+        except (ImportError, OSError):  # a folder that can only be read, perhaps
+            yield
+            return
+        with file:
+            try:
+                fcntl.flock(file, (fcntl.LOCK_EX if is_all else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _busy(self.folder, is_all) from None
+            except OSError:  # a disk without such locks
+                pass
+            yield
 
     def write(self, block: int, content: bytes, lines: int, failed: int) -> None:
         """Write the part of a block, whole or not at all."""
-        part = Part(block, lines, failed, len(content), hashlib.sha256(content).hexdigest())
-        write_file(self.path(block), json.dumps(asdict(part)).encode() + b"\n" + content)
+        digest = hashlib.sha256(content).hexdigest()
+        part = Part(block, lines, failed, len(content), digest, self.manifest.work)
+        with whole(self.path(block), is_shared=True) as aside:
+            aside.write_bytes(json.dumps(asdict(part)).encode() + b"\n" + content)
 
     def check(self, block: int) -> Part | None:
         """Return the part of a block; None where there is none.
@@ -135,7 +176,7 @@ class Parts:
         path = self.path(block)
         try:
             with open(path, "rb") as file:
-                part = _part(file.readline())
+                part = _part(file.readline(HEAD_BYTES))
                 digest, size = hashlib.sha256(), 0
                 while chunk := file.read(COPY_BYTES):
                     digest.update(chunk)
@@ -145,11 +186,13 @@ class Parts:
         except OSError as error:
             reason = error.strerror or str(error)
             raise RunError("{path} cannot be read: {reason}.", path=path, reason=reason) from None
-        about = None if part is None else (part.block, part.bytes, part.sha256)
-        if part is None or about != (block, size, digest.hexdigest()):
+        wanted = (block, self.manifest.length(block), size, digest.hexdigest(), self.manifest.work)
+        about = part and (part.block, part.lines, part.bytes, part.sha256, part.work)
+        if part is None or about != wanted:
             raise RunError(
-                "{path} is damaged: its content is not what its first line says. Answer its lines "
-                "again with the same command and --shard {share}.",
+                "{path} is damaged, or a part of other answers: its first line does not fit its "
+                "content and the manifest. Answer its lines again with the same command and "
+                "--shard {share}.",
                 path=path,
                 share=self.share_with(block),
             )
@@ -176,8 +219,12 @@ class Parts:
         Raises:
             RunError: A part is missing or damaged.
         """
+        with self._held(is_all=False), alone(target.with_name(f".{target.name}.lock"), _joining):
+            self._refuse_missing()
+            return self._joined(target)
+
+    def _joined(self, target: Path) -> int:
         failed = 0
-        self._refuse_missing()
         with whole(target) as aside, open(aside, "wb") as file:
             for block in range(self.manifest.blocks):
                 part = self.check(block)
@@ -199,7 +246,7 @@ class Parts:
                 count=len(absent),
                 blocks=self.manifest.blocks,
                 name=self.path(absent[0]).name,
-                shares=", ".join(shares),
+                shares=", ".join(shares[:SHOWN]) + ", ..." * (len(shares) > SHOWN),
             )
 
     def remove(self) -> None:
@@ -214,9 +261,34 @@ def _number(share: str) -> int:
 def _part(head: bytes) -> Part | None:
     """Return what the first line of a part says; None where it is no such line."""
     try:
-        return Part(**json.loads(head))
+        part = Part(**json.loads(head))
     except (ValueError, TypeError, RecursionError):
         return None
+    counts = (part.block, part.lines, part.failed, part.bytes)
+    return part if all(type(one) is int and one >= 0 for one in counts) else None
+
+
+def _joining(path: Path, process: str) -> UsageError:
+    """Return the error for a file that another process is writing."""
+    return UsageError(
+        "{path} is being written now, by process {process}. Wait until it ends, or stop it.",
+        path=path.with_name(path.name.removeprefix(".").removesuffix(".lock")),
+        process=process,
+    )
+
+
+def _busy(folder: Path, is_all: bool) -> UsageError:
+    """Return the error for a folder in which others answer."""
+    if is_all:
+        return UsageError(
+            "Other processes answer shares of {folder} now. Wait until they end, or stop them.",
+            folder=folder,
+        )
+    return UsageError(
+        "Another process, without --shard, answers all of {folder} now. Wait until it ends, or "
+        "stop it.",
+        folder=folder,
+    )
 
 
 def _make(path: Path, text: str) -> None:
@@ -242,11 +314,8 @@ def _same(folder: Path, wanted: Manifest) -> Manifest:
     path = folder / MANIFEST
     way_out = message("Delete {folder}, or name another file with --out.", folder=folder)
     values = parsed(read_text(path), path, way_out)
-    try:
-        held = Manifest(**values)
-    except TypeError:
-        held = None
-    if held is None or held.format_version != VERSION or held.shards < 1:
+    held = _manifest(values)
+    if held is None:
         raise RunError(
             "{path} is not a manifest that this triptych reads. Delete {folder}, or name another "
             "file with --out.",
@@ -278,4 +347,15 @@ def _same(folder: Path, wanted: Manifest) -> Manifest:
             folder=folder,
             names=", ".join(f"{name}: {theirs.get(name)}, now {ours.get(name)}" for name in names),
         )
-    return held
+    return replace(wanted, shards=held.shards)
+
+
+def _manifest(values: Any) -> Manifest | None:
+    """Return the manifest that a file holds; None where it is none, or of another version."""
+    try:
+        held = Manifest(**values)
+        fits = type(held.input["lines"]) is int and type(held.shards) is int and held.shards > 0
+    except (TypeError, KeyError):
+        return None
+    are_tables = isinstance(held.input, dict) and isinstance(held.settings, dict)
+    return held if fits and are_tables and held.format_version == VERSION else None

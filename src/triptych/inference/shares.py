@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..data.formats.encodings import wide_mark
 from ..data.formats.lines import conversion, missing
-from ..errors import DataError, UsageError
+from ..errors import DataError, UsageError, shell_command
 
 BEGINNING = 4  # bytes that tell a compressed file or wide characters
 
@@ -28,7 +28,7 @@ def refuse_not_lines(beginning: bytes, path: Path) -> None:
         raise DataError(
             "{path} is compressed. Write its lines into a file first: {command}",
             path=path,
-            command=f"gunzip -c {path} > lines.txt",
+            command=f"{shell_command('gunzip', '-c', path)} > lines.txt",
         )
     if (wide := wide_mark(beginning)) is not None:
         raise DataError(
@@ -67,6 +67,13 @@ class LineFile:
             raise DataError("{path} is a folder. Name one file of lines.", path=path)
         if not path.exists():
             raise missing(path)
+        if not path.is_file():
+            raise DataError(
+                "{path} is a pipe or a device, and its lines are read more than once. Write them "
+                "into a file first: {command}",
+                path=path,
+                command=f"{shell_command('cat', path)} > lines.txt",
+            )
         digest, lines, size, places = hashlib.sha256(), 0, 0, array("q")
         with open(path, "rb") as file:
             changed = os.fstat(file.fileno()).st_mtime_ns

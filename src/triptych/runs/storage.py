@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import platform
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,6 +204,10 @@ def alone(path: Path, busy: Callable[[Path, str], UsageError] = in_training) -> 
         except OSError:
             yield
             return
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            with alone(path, busy):  # the holder removed it between our opening and locking
+                yield
+            return
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -213,12 +218,17 @@ def alone(path: Path, busy: Callable[[Path, str], UsageError] = in_training) -> 
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, is_shared: bool = False) -> Iterator[Path]:
     """Yield a file beside `path` that becomes `path` at the end.
 
     Where writing fails, `path` is left unchanged.
+
+    Args:
+        path: The file to be.
+        is_shared: Several processes may write it at once; each then has a file of its own.
     """
-    aside = path.with_name(f".{path.name}.writing")
+    own = f".{platform.node()}.{os.getpid()}" if is_shared else ""
+    aside = path.with_name(f".{path.name}{own}.writing")
     try:
         with writing(path):
             yield aside
