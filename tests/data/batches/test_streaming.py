@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import itertools
 import os
+import signal
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -441,10 +444,10 @@ def test_several_processes_write_the_shards_of_one(
     assert (one.folder / INDEX).read_bytes() == (two.folder / INDEX).read_bytes()
 
 
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("damaged", [None, "cut", "changed"])
 def test_cutting_goes_on_after_the_last_whole_shard(
     table: DataTable, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-    damaged: bool,
+    damaged: str | None,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(cutting, "TOGETHER", 300)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "whole"))
@@ -463,19 +466,40 @@ def test_cutting_goes_on_after_the_last_whole_shard(
     (aside,) = (tmp_path / "killed").rglob("*.writing")
     before = {path.name: path.stat().st_mtime_ns for path in aside.glob("*.ids.npy")}
     assert before
+    ids = aside / "00000.ids.npy"
+    ids.with_name("00009.ids.npy.1.part").write_bytes(b"of a killed process")
     if damaged:
-        (aside / "00000.ids.npy").write_bytes(b"short")
+        ids.write_bytes(b"short" if damaged == "cut" else ids.read_bytes()[:-1] + b"!")
     said = list[str]()
     found = Corpus(table, said.append).shards(tokenizer)
     again = sum(seen[5:])
     assert found.digest == whole.digest and found.longest == whole.longest
     assert not (found.folder / cutting.PROGRESS).exists()
+    assert not list(found.folder.glob("*.part"))
     if damaged:
         assert again == len(whole)
         return
     assert again < len(whole) and any("goes on after" in one for one in said)
     first = found.folder / "00000.ids.npy"
     assert first.stat().st_mtime_ns == before[first.name], "a whole shard was written again"
+
+
+def test_workers_end_with_a_killed_first_process(table: DataTable, tokenizer: Tokenizer) -> None:
+    """Its queue stays open in the workers themselves, so they would wait for texts for ever."""
+    code = (
+        "import os, signal, sys\n"
+        "from triptych.data.batches.cutting import Cutter, in_order\n"
+        "from triptych.data.example import Example\n"
+        "from triptych.data.tokenizers.loading import from_json\n"
+        "if __name__ == '__main__':\n"
+        "    texts = ((0, Example(text='the cat' * 200_000, place='a:1')) for _ in range(9))\n"
+        "    for _ in in_order(texts, Cutter(from_json(sys.argv[1]), {}, []), 2):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", code, tokenizer.to_json()]
+    # The workers hold the other end of this pipe until they end.
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=60)
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_any_number_of_processes_goes_on_in_the_order(

@@ -6,14 +6,18 @@ order of the texts, so the shards do not depend on the number of processes. Impo
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,10 +73,20 @@ _cutter: Cutter | None = None  # of a worker process
 
 
 def _begin(tokenizer: str, shares: Mapping[str, float], missing: Sequence[str]) -> None:
+    """Begin a worker process. The first process handles Ctrl-C, and ends the workers."""
     from ..tokenizers.loading import from_json
 
     global _cutter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _cutter = Cutter(from_json(tokenizer), shares, missing)
+
+
+def _end_with_parent() -> None:
+    """End this process when the first one has: a killed one closes no queue."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _cut(texts: Sequence[tuple[str, bool, bool]]) -> list[np.ndarray | None]:
@@ -147,8 +161,8 @@ class Progress:
         try:
             values = json.loads((folder / PROGRESS).read_text("utf-8"))
             found = cls(folder, values["texts"], values["longest"], tuple(values["shards"]))
-            sizes = [(n, m["bytes"]) for one in found.shards for n, m in one["files"].items()]
-            if all((folder / name).stat().st_size == size for name, size in sizes):
+            marks = [(n, m["sha256"]) for one in found.shards for n, m in one["files"].items()]
+            if all(_sha256(folder / name) == wanted for name, wanted in marks):
                 return found
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass
@@ -158,6 +172,11 @@ class Progress:
         """Record that the shards of `writer` hold what is kept of the first `texts` texts."""
         values = {"texts": texts, "longest": writer.longest, "shards": writer.shards}
         write_whole(self.folder / PROGRESS, json.dumps(values).encode())
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cut_into(
@@ -172,6 +191,8 @@ def cut_into(
 
     tell: called with the number of texts that were read, once for every batch.
     """
+    for left in progress.folder.glob("*.part"):  # by a process that was killed while writing
+        left.unlink(missing_ok=True)
     writer.go_on(progress.shards, progress.longest)
     seen, kept = progress.texts, sum(one["texts"] for one in progress.shards)
     for batch, cut in in_order(islice(texts, seen, None), cutter, processes):
