@@ -152,6 +152,11 @@ def test_info_says_it_of_presets_recipes_and_json(triptych: Command) -> None:
     ("arguments", "said"),
     [
         (["gpt2", "--world", "0"], "--world is 0"),
+        (["gpt2", "--world", "-1"], "--world is -1"),
+        (["gpt2", "--world", "3.5"], '--world is "3.5"; it must be a whole number'),
+        (["gpt2", "--world=2.5"], '--world is "2.5"; it must be a whole number'),
+        (["gpt2", "--world", "2", "--batch_tokens", "0.5"], '--batch_tokens is "0.5"; it must be'),
+        (["gpt2", "--world", "2", "--batch-tokens", "9" * 400], "from 1 to 1,000,000,000"),
         (["gpt2", "--world", "2", "--batch-tokens", "0"], "--batch-tokens is 0"),
         (["gpt2", "--batch-tokens", "9"], "give the number of processes"),
         (["--world", "2"], "Name a run, a preset or a recipe"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..model.config import AnyConfig
     from ..recipe.schema import Recipe
 
+MOST = 1_000_000_000  # processes, and tokens of a micro-batch
 # Rows of the table, with the values of `Need` that they show.
 MEMORY = {
     "parameters": message("parameters"),
@@ -91,9 +92,12 @@ def sized(name: str, world: int, batch_tokens: int | None) -> Sized:
         UsageError: There is nothing of that name, or a number cannot be.
     """
     for option, value in (("--world", world), ("--batch-tokens", batch_tokens)):
-        if value is not None and value < 1:
+        if value is not None and not 1 <= value <= MOST:
             raise UsageError(
-                "{option} is {value}; it must be 1 or more.", option=option, value=value
+                "{option} is {value}; it must be from 1 to {most:,}.",
+                option=option,
+                value=value,
+                most=MOST,
             )
     config, setting = _found(name, world)
     if batch_tokens is not None:

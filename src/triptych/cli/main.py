@@ -29,6 +29,7 @@ from .language import translated
 from .threads import settle, take_threads
 from .usage_errors import usage_sentence
 from .verbs import DATA_VERBS, VERBS
+from .whole_numbers import refuse_fractions
 from .wrapping import wrapped
 
 ROOM = message("Close other programs, or use a machine with more memory.")
@@ -259,6 +260,7 @@ def _dispatch(arguments: list[str], typed: list[str]) -> int:
     """
     rest, overrides = split_overrides(arguments)
     app = build_app(rest)
+    refuse_fractions(app, rest)
     try:
         command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
     except UnknownOptionError as error:
