@@ -39,6 +39,7 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "recipe": {},
     "data": {},
     "full disk": {"parallel": "fsdp"},
+    "nan": {"parallel": "fsdp"},
     "sigterm": {"parallel": "fsdp"},
     "dies": {"parallel": "fsdp"},
 }
@@ -157,6 +158,10 @@ def said_of(runs: Runs, name: str) -> list[str]:
         ("recipe", "Process 1 has training.steps = 1, and the first process has 0. "),
         ("data", "Process 1 reads other train data than the first process. "),
         ("full disk", "Process 1: The disk is full: "),
+        (
+            "nan",
+            "Step 5: the loss is nan; first in the output of layer 'decoder.blocks.0.feed_forward",
+        ),
         ("dies", "Another process of this training has ended, so this one ends too. "),
     ],
 )

@@ -11,11 +11,12 @@ run and its examples.
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
@@ -52,6 +53,15 @@ def broken(job: Job, trouble: str) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         HuggingFaceStorageWriter.write_data = write  # type: ignore[assignment, method-assign]
+        return
+    if trouble == "nan":
+        feed = cast(Any, job.model).decoder.blocks[0].feed_forward
+        forward, calls = feed.forward, itertools.count(1)
+
+        def poison(*given: Any, **named: Any) -> Any:
+            return forward(*given, **named) * (float("nan") if next(calls) > 4 else 1.0)
+
+        feed.forward = poison
         return
     number = {"dies": signal.SIGKILL, "sigterm": signal.SIGTERM}[trouble]
     job.model.forward = signalled(job.model.forward, 5, number)  # type: ignore[method-assign]

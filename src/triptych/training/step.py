@@ -25,9 +25,11 @@ from ..tasks.task import Losses
 from .distributed import World
 from .guards import FirstBadModule, is_finite, is_out_of_memory
 from .job import Job
-from .local import is_sharded
+from .local import is_sharded, local
 from .routers import Routers, routers_of
 
+# (order, number of the micro-batch, words) of something that is not finite; the least counts
+Finding = tuple[int, int, str]
 NumberedPieces = list[tuple[int, list[Encoded]]]  # micro-batches by their number in the run
 
 
@@ -267,42 +269,79 @@ class Stepper:
         )
 
     def _explain(self, step: int, pieces: NumberedPieces) -> str:
-        """Return the layer and the micro-batch where the first NaN or infinity of a step arises."""
-        if self.is_sharded:  # one process alone cannot compute the step again
-            return message("training.parallel 'ddp' names the layer where it arises")
-        bad = next(
-            (
-                name
-                for name, parameter in self.parameters.items()
-                if not is_finite(parameter.detach())
-            ),
-            None,
-        )
-        if bad is not None:
-            return f"the weights '{bad}' themselves are not finite"
+        """Return the layer and the micro-batch where the first NaN or infinity of a step arises.
+
+        All processes must call it, and return the same.
+        """
+        found = self._found_together(step, pieces) if self.is_sharded else self._found(step, pieces)
+        if (bad := self._bad_weights()) is not None:
+            found.append((0, 0, f"the weights '{bad}' themselves are not finite"))
+        several = [one for held in self.world.gather(found) for one in held]
+        return min(several)[2] if several else "it arises only in the sum over micro-batches"
+
+    def _found(self, step: int, pieces: NumberedPieces) -> list[Finding]:
+        """Compute the step again until something is not finite."""
         for part in self._parts(step, pieces):
             for parameter in self.parameters.values():
                 parameter.grad = None
-            indices = dict.fromkeys(encoded.index for encoded in part.encoded)
-            places = ", ".join(self.job.places(index) for index in list(indices)[:3])
-            where = (
-                f"micro-batch {part.number} ({len(indices)} examples: "
-                f"{places}{', …' if len(indices) > 3 else ''})"
-            )
-            with FirstBadModule(model=self.job.model, head=self.job.head) as watch:
-                losses = self._losses(part)
-            if watch.name is not None:
-                return f"first in the output of layer '{watch.name}', in {where}"
+            where = self._where(part)
+            layer, losses = self._watched(part)
+            if layer is not None:
+                return [(1, part.number, f"first in the output of layer '{layer}', in {where}")]
             for name, (value, _, weight) in losses.items():
                 if not is_finite(value.detach()):
-                    return f"first in the loss '{name}', after the last layer, in {where}"
+                    return [(1, part.number, _after(name, where))]
                 if weight:
                     backward(value, retain_graph=True)
-            # The backward runs from the last layer to the first.
-            for name, parameter in reversed(self.parameters.items()):
-                if parameter.grad is not None and not is_finite(parameter.grad):
-                    return f"first in the gradient of '{name}', in {where}"
-        return "it arises only in the sum over micro-batches, or in another process"
+            if (bad := self._bad_gradient()) is not None:
+                return [(1, part.number, f"first in the gradient of '{bad}', in {where}")]
+        return []
+
+    def _found_together(self, step: int, pieces: NumberedPieces) -> list[Finding]:
+        """Do what `_found` does for a sharded model: every process computes as many passes."""
+        found: list[Finding] = []
+        if (bad := self._bad_gradient()) is not None:  # of the whole step
+            found.append((2, 0, f"first in the gradient of '{bad}'"))
+        for part in self._counted(self._parts(step, pieces))[1]:
+            with torch.no_grad():
+                layer, losses = self._watched(part)
+            bad = next((name for name, one in losses.items() if not is_finite(one[0])), None)
+            where = self._where(part)
+            if layer is not None:
+                words = f"first in the output of layer '{layer}', in {where}"
+                found.append((1, part.number, words))
+            elif bad is not None:
+                found.append((1, part.number, _after(bad, where)))
+        return found
+
+    def _bad_weights(self) -> str | None:
+        """Return the first weights that are not finite."""
+        named = self.parameters.items()
+        return next((name for name, one in named if not is_finite(local(one.detach()))), None)
+
+    def _bad_gradient(self) -> str | None:
+        """Return the last weights whose gradient is not finite; a backward begins at the end."""
+        for name, parameter in reversed(self.parameters.items()):
+            if parameter.grad is not None and not is_finite(local(parameter.grad)):
+                return name
+        return None
+
+    def _watched(self, part: MicroBatch) -> tuple[str | None, Losses]:
+        """Return the layer where a NaN or infinity first arises, and the losses."""
+        with FirstBadModule(model=self.job.model, head=self.job.head) as watch:
+            losses = self._losses(part)
+        return watch.name, losses
+
+    def _where(self, part: MicroBatch) -> str:
+        """Return the number of a micro-batch and the places of its first examples."""
+        indices = dict.fromkeys(encoded.index for encoded in part.encoded)
+        places = ", ".join(self.job.places(index) for index in list(indices)[:3])
+        more = ", …" if len(indices) > 3 else ""
+        return f"micro-batch {part.number} ({len(indices)} examples: {places}{more})"
+
+
+def _after(loss: str, where: str) -> str:
+    return f"first in the loss '{loss}', after the last layer, in {where}"
 
 
 def count_of(loss: str, counts: dict[str, int]) -> int:
