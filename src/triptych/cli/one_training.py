@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,14 +63,15 @@ def train_one(recipe: Recipe, folder: Path, how: How) -> int:
         refuse_untracked(how.track, how.resume)
     from ..setup.job import prepare
 
-    prepared = prepare(
-        recipe,
-        folder,
-        resume=how.resume,
-        dry=how.dry_run,
-        report=how.tell,
-        data_changed=how.data_changed,
-    )
+    with _with_others():
+        prepared = prepare(
+            recipe,
+            folder,
+            resume=how.resume,
+            dry=how.dry_run,
+            report=how.tell,
+            data_changed=how.data_changed,
+        )
     if how.command is not None:
         prepared.job.command = how.command
     if prepared.is_main:
@@ -85,6 +87,30 @@ def train_one(recipe: Recipe, folder: Path, how: How) -> int:
     if code == 0 and how.prints and prepared.is_main:
         put(field(folder))
     return code
+
+
+@contextlib.contextmanager
+def _with_others() -> Generator[None]:
+    """Say what torchrun does where it ends one of several processes before they train."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        yield
+        return
+    from ..training.distributed import WHICH
+    from ..training.guards import stoppable
+
+    try:
+        with stoppable():
+            yield
+    except SystemExit:
+        talk(
+            message(
+                "Process {rank} was ended before the training began, as all are where one has "
+                "died. {which} Nothing was trained yet; start again.",
+                rank=os.environ.get("RANK", "0"),
+                which=WHICH,
+            )
+        )
+        raise
 
 
 def _watched(prepared: Prepared, track: Path | None) -> int:

@@ -19,12 +19,16 @@ from torch import Tensor, distributed, nn
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from ..errors import TrainingError, UsageError, brief
-from ..messages import message
+from ..messages import Message, message, sentences
 from ..model.typed import split, to_floats, to_ints
 from .guards import STOPPING
 
 Value = TypeVar("Value")
 LOST = message("Another process of this training has ended, so this one ends too.")
+WHICH = message(
+    "The report of torchrun names the one that ended first, and why (exit code -9: it was killed, "
+    "perhaps for lack of memory)."
+)
 # what gloo, NCCL and torch's store say when a process is gone
 _LOST = (
     "connection closed",
@@ -54,8 +58,11 @@ class World:
         """Raise UsageError if a step has fewer micro-batches than there are processes."""
         if accumulate < self.size:
             raise UsageError(
-                f"{self.size} processes share the micro-batches of a step, and there are only "
-                f"{accumulate}. Give batches.accumulate {self.size} or more."
+                "{size} processes share the micro-batches of a step, and there are only "
+                "{accumulate}. Start no more than {accumulate}, or train into a new folder with "
+                "batches.accumulate {size} or more.",
+                size=self.size,
+                accumulate=accumulate,
             )
 
     def sum_counts(self, counts: dict[str, int]) -> dict[str, int]:
@@ -209,6 +216,11 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in text for words in _LOST)
 
 
+def lost() -> Message:
+    """Return a sentence on the loss of another process, and where its cause is to be found."""
+    return sentences([LOST, *([WHICH] if "TORCHELASTIC_RUN_ID" in os.environ else [])])
+
+
 @contextlib.contextmanager
 def with_others() -> Generator[None]:
     """Turn the loss of another process into a sentence."""
@@ -217,7 +229,7 @@ def with_others() -> Generator[None]:
     except RuntimeError as error:
         if not is_lost(error):
             raise
-        raise TrainingError(LOST) from error
+        raise TrainingError(lost()) from error
 
 
 def world() -> World:

@@ -27,7 +27,7 @@ from ..runs.checkpoint import MODEL, weights_of
 from . import checkpoint, wording
 from .averages import Averages
 from .checkpoint import IntervalSums, LoopState, last_good, to_last_good
-from .distributed import LOST, World, is_lost, world
+from .distributed import World, is_lost, lost, world
 from .due import checkpoint_is_due, is_over, line_is_due, validation_is_due
 from .guards import Interrupt
 from .job import Event, Job, Progress
@@ -84,11 +84,13 @@ def _guarded(loop: Loop) -> Iterator[Progress]:
             if not interrupt.asked or progress.event == "interrupted":
                 yield progress
     except BaseException as error:
+        is_alone = loop.world.size > 1 and is_lost(error)
+        # torchrun sends SIGTERM to the others where one has died, so it is no wish of the user.
+        if is_alone and interrupt.asked != signal.SIGINT:
+            way = last_good(loop.job.run, loop.job.command)
+            raise TrainingError("{lost} {way}", lost=lost(), way=way) from error
         if interrupt.asked and loop.world.size > 1 and isinstance(error, RuntimeError):
             interrupt.deliver()  # another process has stopped, so a sum over processes failed
-        if loop.world.size > 1 and is_lost(error):
-            way = last_good(loop.job.run, loop.job.command)
-            raise TrainingError("{lost} {way}", lost=LOST, way=way) from error
         if not within:
             held = interrupt.asked
             with interrupt:
