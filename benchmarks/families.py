@@ -18,8 +18,10 @@ seconds, MB: of loading, ours / theirs, and the memory that it takes at its peak
 
 --large writes a Llama of that size in shards, in float32 and bfloat16, and loads it in processes of
 their own, in pairs: `triptych import`, `triptych.load` of that run, and transformers'
-from_pretrained, each until the first logits. Memory is the peak over the size of the weights in
-float32, after the libraries are imported.
+from_pretrained, each until the first logits, and by Triptych until the third, when its weights are
+laid out for decoding. Seconds are of the clock and of the processor ("cpu"); other programs
+lengthen the former. Memory is the peak over the size of the weights in float32, after the libraries
+are imported.
 """
 
 from __future__ import annotations
@@ -407,19 +409,25 @@ def child(what: str, place: str, *more: str) -> dict[str, float]:
 
         work = lambda: import_folder(place, more[0])  # noqa: E731
     Path("/proc/self/clear_refs").write_text("5")
-    before, began = memory_now("VmRSS"), time.perf_counter()
+    found = {"before": memory_now("VmRSS")}
+    began, cpu = time.perf_counter(), time.process_time()
+
+    def note(until: str) -> None:
+        found[f"seconds {until}"] = time.perf_counter() - began
+        found[f"cpu {until}"] = time.process_time() - cpu
+        found[f"peak {until}"] = memory_now("VmHWM")
+
     model = work()
-    loaded, peak = time.perf_counter() - began, memory_now("VmHWM")
-    with torch.no_grad():
-        if what == "theirs":
-            model(prompt[None])
-        elif what == "load":
-            net = model.model
-            net.project(net(target=prompt, target_lengths=torch.tensor([len(prompt)])))
-    return {
-        "seconds": loaded, "to_logits": time.perf_counter() - began, "before": before,
-        "peak": peak, "peak_to_logits": memory_now("VmHWM"),
-    }  # fmt: skip
+    note("loaded")
+    lengths = torch.tensor([len(prompt)])
+    for until in ("first logits", "second", "third"):
+        with torch.no_grad():
+            if what == "theirs":
+                model(prompt[None])
+            elif what == "load":
+                model.model.project(model.model(target=prompt, target_lengths=lengths))
+        note(until)
+    return found
 
 
 def make(folder: Path, kind: Any, gigabytes: float) -> None:

@@ -42,8 +42,8 @@ def ours(kind: str, streams: int, new: int, threads: int, is_compiled: bool) -> 
     from triptych.cli.loading import DECODING_ARENAS
     from triptych.decoding.generate import search
     from triptych.decoding.settings import DecodingSettings
+    from triptych.inference.prepack import prepack
     from triptych.model.build import build
-    from triptych.model.ops.onednn import prepack
     from triptych.presets.gpt import PRESETS
     from triptych.runs.allocator import keep_freed_pages
 

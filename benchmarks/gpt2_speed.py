@@ -31,9 +31,9 @@ from language_model_speed import train_for
 from triptych.data.batches.encoded import Encoded
 from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
+from triptych.inference.prepack import prepack
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
-from triptych.model.ops.onednn import prepack
 from triptych.presets import parameter_count
 from triptych.presets.gpt import PRESETS
 from triptych.training.precision import choose_device

@@ -25,8 +25,8 @@ from typing import Any
 
 import torch
 
+from triptych.inference.prepack import prepack
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.model.ops.onednn import prepack
 from triptych.model.transformer import Transformer
 
 LENGTHS = (1024, 2048, 4096, 8192, 16384)

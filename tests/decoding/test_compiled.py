@@ -17,9 +17,9 @@ from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.workers import Workers
 from triptych.errors import TriptychWarning, UsageError
+from triptych.inference.prepack import prepack
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
-from triptych.model.ops.onednn import prepack
 from triptych.model.transformer import Transformer
 from triptych.presets import configure
 

@@ -10,10 +10,10 @@ from test_transformer import DIALS, batch, make
 from torch import Tensor
 
 from triptych.errors import UsageError
+from triptych.inference.prepack import can_prepack, prepack
 from triptych.model.layout import PackedLayout
 from triptych.model.lora import adapt, merge
 from triptych.model.ops.cross_entropy import Chunks, projected_cross_entropy
-from triptych.model.ops.onednn import can_prepack, prepack
 from triptych.model.ops.reference import plain_projected_cross_entropy
 from triptych.model.padded_attention import PaddedAttention
 from triptych.model.r_drop import r_drop_cross_entropy

@@ -12,6 +12,7 @@ from torch import Tensor
 from triptych.decoding.compiled import compile_step
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
+from triptych.inference.prepack import can_prepack, prepack
 from triptych.interchange.families import FAMILIES
 from triptych.model.attention import Context
 from triptych.model.config import ModelConfig, StackConfig
@@ -19,7 +20,6 @@ from triptych.model.experts import SparseFeedForward
 from triptych.model.layout import PackedLayout
 from triptych.model.lora import adapt
 from triptych.model.ops.dropout import DropoutRng
-from triptych.model.ops.onednn import can_prepack, prepack
 from triptych.model.transformer import Transformer
 from triptych.presets import PRESETS
 from triptych.runs.sizes import active_parameter_count, parameter_count

@@ -10,8 +10,8 @@ from published import Published, both, ids
 from published_toys import BY_LENGTH, DECODERS, ENCODERS, PAIRS
 from torch import Tensor
 
+from triptych.inference.prepack import can_prepack, prepack
 from triptych.model.layout import PackedLayout
-from triptych.model.ops.onednn import can_prepack, prepack
 from triptych.model.transformer import Transformer
 
 LENGTHS = torch.tensor([6, 11, 1])

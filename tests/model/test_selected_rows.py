@@ -8,10 +8,10 @@ import pytest
 import torch
 from test_transformer import DIALS, batch, make
 
+from triptych.inference.prepack import can_prepack, prepack
 from triptych.model.heads.classifier import Classifier
 from triptych.model.heads.tagger import Tagger
 from triptych.model.heads.tokens import MaskedWords, output_of
-from triptych.model.ops.onednn import can_prepack, prepack
 from triptych.model.transformer import Transformer
 
 

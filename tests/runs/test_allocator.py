@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from triptych.model.ops.onednn import can_prepack
+from triptych.inference.prepack import can_prepack
 from triptych.runs.allocator import CAPACITIES, keep_few_programs
 
 GROWN = """

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from triptych.errors import RunError
+from triptych.inference.prepack import prepack
 from triptych.model.build import build, without_draws
 from triptych.model.layout import PackedLayout
-from triptych.model.ops.onednn import prepack
 from triptych.presets import configure
 from triptych.runs import mapped
 from triptych.runs.checkpoint import load_weights, weights_of
@@ -52,6 +52,36 @@ def test_mapped_is_what_was_written(tmp_path: Path) -> None:
     assert alike(found.tensors, tensors())
     found.tensors["matrix"].zero_()  # a change is this process's own
     assert alike(load_file(tmp_path / "one"), tensors())
+
+
+def test_a_part_is_dropped_and_read_again(tmp_path: Path) -> None:
+    given = {name: torch.randn(50_000) for name in ("one", "two", "three")}
+    write_tensors(tmp_path / "one", given)
+    found = map_tensors(tmp_path / "one")
+    found.tensors["three"].add_(1)
+    for tensor in (*found.tensors.values(), torch.ones(9), torch.empty(0)):
+        found.drop_part(tensor)
+    assert torch.equal(found.tensors.pop("three"), given.pop("three") + 1), "a change is kept"
+    assert alike(found.tensors, given)
+    with torch.inference_mode():
+        found.drop_part(torch.ones(9))
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells")
+def test_a_dropped_part_takes_no_memory(tmp_path: Path) -> None:
+    def held() -> int:
+        parts = Path("/proc/self/smaps").read_text().split(str(tmp_path / "one"))[1:]
+        return sum(
+            int(part[part.index("Rss:") + 4 :].split(maxsplit=1)[0]) * 1024 for part in parts
+        )
+
+    write_tensors(tmp_path / "one", {"one": torch.randn(500_000), "two": torch.randn(500_000)})
+    found = map_tensors(tmp_path / "one")
+    for tensor in found.tensors.values():
+        tensor.sum()
+    assert held() >= 4_000_000
+    found.drop_part(found.tensors["one"])
+    assert held() < 2_200_000
 
 
 def test_a_type_without_a_number_is_read_by_the_library(tmp_path: Path) -> None:
@@ -118,14 +148,17 @@ def test_undrawn_and_mapped_is_drawn_and_copied(tmp_path: Path) -> None:
     assert sum(views) >= len(views) - 1
     assert alike(weights_of(ours, None), weights_of(before, None))
     prepack(before, torch.float32)
-    prepack(ours, torch.float32, found.drop)
+    prepack(ours, torch.float32, found.drop_part, waits=True)
     lengths = torch.tensor([5, 2])
     rows = torch.arange(7) % 70
-    with torch.no_grad():
-        one, two = (
-            model.project(model(target=rows, target_lengths=lengths)) for model in (before, ours)
+    with torch.no_grad():  # from the file; then laid out, and what was read is dropped
+        one, two, three, four = (
+            model.project(model(target=rows, target_lengths=lengths))
+            for model in (before, ours, ours, ours)
         )
-    assert torch.equal(one, two) and PackedLayout(lengths).longest == 5
+    assert torch.equal(one, two) and torch.equal(one, three) and torch.equal(one, four)
+    assert alike(weights_of(ours, None), weights_of(before, None))
+    assert PackedLayout(lengths).longest == 5
 
 
 def test_what_is_not_aligned_is_copied(tmp_path: Path) -> None:

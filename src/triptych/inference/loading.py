@@ -16,7 +16,6 @@ from ..decoding.settings import DecodingSettings
 from ..errors import RunError, TriptychWarning, UsageError, shell_command
 from ..messages import message
 from ..model.build import build, without_draws
-from ..model.ops.onednn import prepack
 from ..runs.mapped import MappedFile
 from ..runs.run import WORDS_FOLDER, Run, RunConfig
 from ..runs.sizes import refuse_unlike
@@ -27,6 +26,7 @@ from ..training.settings import TrainingSettings
 from ..training.transfer import with_teacher
 from .heads import head_of
 from .predictor import Predictor
+from .prepack import prepack
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -121,7 +121,7 @@ def _placed(
     model.precision = kind  # type: ignore[assignment]
     if kind != torch.float32:  # once, not at every product
         model, head = model.to(kind), head.to(kind)
-    prepack(model, kind, mapped.drop)
+    prepack(model, kind, mapped.drop_part, waits=True)
     return model, head
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .ops.onednn import ACTIVATIONS as PREPACKED
-from .ops.onednn import LatePrepacked, PrepackedLinear
+from .ops.onednn import PrepackedLinear, joined
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
@@ -50,8 +50,7 @@ class Linear(nn.Module):
 
     def prepack(self) -> None:
         """Prepack the weight for decoding on a CPU."""
-        kind = LatePrepacked if self.is_spare else PrepackedLinear
-        self.prepacked = kind(self.weight, self.bias)
+        self.prepacked = PrepackedLinear([self.weight], [self.bias], self.is_spare)
 
     def forward(
         self, x: Tensor, activation: str | None = None, residual: Tensor | None = None
@@ -74,21 +73,19 @@ class Linear(nn.Module):
 
 def join(parts: Sequence[Linear], dtype: torch.dtype) -> Product:
     """Return one product for several layers of the same input, with concatenated outputs."""
-    if any(type(part).forward is not Linear.forward for part in parts):
+    if not _is_joinable(parts):
         return lambda x: torch.cat([part(x) for part in parts], -1)
-    weight = torch.cat([part.weight for part in parts]).to(dtype)
-    if all(part.bias is None for part in parts):
-        return partial(functional.linear, weight=weight, bias=None)
-    biases = [
-        weight.new_zeros(part.outputs, dtype=torch.float32) if part.bias is None else part.bias
-        for part in parts
-    ]
-    return partial(functional.linear, weight=weight, bias=torch.cat(biases).to(dtype))
+    weight, bias = joined([(part.weight, part.bias) for part in parts])
+    bias = None if bias is None else bias.to(dtype)
+    return partial(functional.linear, weight=weight.to(dtype), bias=bias)
 
 
 def prepack_joined(parts: Sequence[Linear]) -> PrepackedLinear | None:
     """Prepack the joined product of several layers; None if it is not a single product."""
-    product = join(parts, parts[0].weight.dtype)
-    if not isinstance(product, partial):
+    if not _is_joinable(parts):
         return None
-    return PrepackedLinear(product.keywords["weight"], product.keywords["bias"])
+    return PrepackedLinear([part.weight for part in parts], [part.bias for part in parts])
+
+
+def _is_joinable(parts: Sequence[Linear]) -> bool:
+    return all(type(part).forward is Linear.forward for part in parts)

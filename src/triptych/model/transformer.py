@@ -174,7 +174,7 @@ class Transformer(nn.Module):
         weight, offset = self.output_projection()
         if weight.shape[0] < EXACT_LOGITS_MAX_VOCABULARY:
             weight, offset = weight.float(), None if offset is None else offset.float()
-        self.prepacked_output = PrepackedLinear(weight, offset)
+        self.prepacked_output = PrepackedLinear([weight], [offset])
 
     def project(self, states: Tensor) -> Tensor:
         """Map states (..., D) -> logits (..., V), in fp32 if the vocabulary is small."""

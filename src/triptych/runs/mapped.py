@@ -37,6 +37,21 @@ class MappedFile:
         if self.pages is not None and advice is not None:
             self.pages.madvise(advice)
 
+    def drop_part(self, tensor: Tensor) -> None:
+        """Give the memory of a view of the file back, up to the pages that it shares with others.
+
+        A tensor that is no view of the file, or that may have been written to, keeps its memory.
+        """
+        advice = getattr(mmap, "MADV_DONTNEED", None)
+        if self.pages is None or advice is None or tensor.is_inference() or tensor._version:
+            return
+        begin = tensor.data_ptr() - next(iter(self.tensors.values())).untyped_storage().data_ptr()
+        end = begin + tensor.numel() * tensor.element_size()
+        first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
+        last = end // mmap.PAGESIZE * mmap.PAGESIZE
+        if begin >= 0 and end <= len(self.pages) and first < last:
+            self.pages.madvise(advice, first, last - first)
+
 
 def map_tensors(path: Path) -> MappedFile:
     """Map a safetensors file. Raise RunError where it is missing, cut off or damaged."""

@@ -8,15 +8,9 @@ from test_transformer import batch, make
 
 from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
-from triptych.model.linear import ACTIVATIONS, Linear
-from triptych.model.ops.onednn import (
-    EXACT,
-    LatePrepacked,
-    PrepackedLinear,
-    can_prepack,
-    padding,
-    prepack,
-)
+from triptych.inference.prepack import can_prepack, is_alike, lay_out, prepack
+from triptych.model.linear import ACTIVATIONS, Linear, prepack_joined
+from triptych.model.ops.onednn import EXACT, PrepackedLinear, padding
 
 needs_packing = pytest.mark.skipif(
     not can_prepack(torch.float32), reason="this processor has no packed products"
@@ -52,7 +46,7 @@ def test_more_rows_change_no_row(precision: torch.dtype) -> None:
     if not can_prepack(precision):
         pytest.skip("this processor has no packed products in bfloat16")
     torch.manual_seed(0)
-    packed = PrepackedLinear(torch.randn(40, 24).to(precision), torch.randn(40).to(precision))
+    packed = PrepackedLinear([torch.randn(40, 24).to(precision)], [torch.randn(40).to(precision)])
     x, residual = torch.randn(3, 43, 24).to(precision), torch.randn(3, 43, 40).to(precision)
     assert padding(3 * 43)
     with torch.no_grad():
@@ -97,22 +91,73 @@ def test_what_follows_a_product_is_the_same_in_one_pass(
             torch.testing.assert_close(one, other, atol=atol, rtol=rtol)
 
 
+def is_laid_out(layer: Linear) -> bool:
+    assert layer.prepacked is not None
+    return layer.prepacked.weight.is_mkldnn
+
+
 @needs_packing
-def test_a_spare_layer_is_packed_when_it_is_used() -> None:
+def test_weights_are_laid_out_once_they_are_used_again() -> None:
     torch.manual_seed(0)
-    layer, spare = Linear(24, 40), Linear(24, 40)
-    torch.nn.init.normal_(layer.weight)
-    spare.load_state_dict(layer.state_dict())
-    spare.is_spare = True
-    x, residual = torch.randn(5, 24), torch.randn(5, 40)
+    model = make("llama")
+    assert prepack(model, torch.float32, waits=True)
+    layers = [one for one in model.modules() if isinstance(one, Linear)]
+    assert not any(is_laid_out(layer) for layer in layers)
+    layer, many = layers[0], torch.randn(7, layers[0].inputs)
+    if not is_alike(torch.float32):
+        pytest.skip("this processor rounds otherwise before weights are laid out")
+    residual = torch.randn(7, layer.outputs)
     with torch.no_grad():
-        for one in (layer, spare):
-            one.prepack()
-        assert type(spare.prepacked) is LatePrepacked and not hasattr(spare.prepacked, "weight")
-        assert torch.equal(layer(x, residual=residual), spare(x, residual=residual))
-        assert type(spare.prepacked) is PrepackedLinear
-        spare.prepack()
-        assert torch.equal(layer(x, "gelu"), spare(x, "gelu"))
+        assert layer(many[:0]).shape == (0, layer.outputs) and not is_laid_out(layer)
+        first = layer(many, "gelu")
+        assert not is_laid_out(layer), "one use does not pay for it"
+        assert torch.equal(first, layer(many, "gelu")) and is_laid_out(layer)
+        layer.prepack()
+        assert layer.prepacked is not None
+        layer.prepacked.waits = True
+        first = layer(many, residual=residual)
+        assert torch.equal(first, layer(many, residual=residual)) and is_laid_out(layer)
+        layer.prepack()
+        layer.prepacked.waits = True
+        layer(many[:1])
+        assert is_laid_out(layer), "a single row is computed otherwise as it is given"
+
+
+@needs_packing
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_joined_product_that_waits_has_the_same_bits(bias: bool) -> None:
+    if not is_alike(torch.float32):
+        pytest.skip("this processor rounds otherwise before weights are laid out")
+    torch.manual_seed(0)
+    parts = [Linear(24, 40, bias), Linear(24, 16, False), Linear(24, 16, bias)]
+    for part in parts:
+        torch.nn.init.normal_(part.weight)
+        if part.bias is not None:
+            torch.nn.init.normal_(part.bias)
+    product, x = prepack_joined(parts), torch.randn(5, 24)
+    assert product is not None
+    product.waits, given = True, []
+    product.after = given.append
+    with torch.no_grad():
+        first, second = product(x), product(x)
+        plain = torch.cat([part(x) for part in parts], -1)
+    assert torch.equal(first, second) and product.weight.is_mkldnn
+    assert [one.data_ptr() for one in given] == [part.weight.data_ptr() for part in parts]
+    torch.testing.assert_close(first, plain, atol=1e-5, rtol=1e-5)
+
+
+@needs_packing
+def test_all_but_spare_weights_are_laid_out_on_request() -> None:
+    model = make("llama")
+    prepack(model, torch.float32, waits=True)
+    lay_out(model)
+    layers = {name: one for name, one in model.named_modules() if isinstance(one, Linear)}
+    assert {is_laid_out(layer) for layer in layers.values()} == {True, False}
+    assert all(is_laid_out(layer) != layer.is_spare for layer in layers.values())
+    with torch.no_grad():  # a spare one is laid out when it is used
+        spare = next(layer for layer in layers.values() if layer.is_spare)
+        spare(torch.randn(1, spare.inputs))
+        assert is_laid_out(spare)
 
 
 @needs_packing

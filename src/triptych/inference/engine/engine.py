@@ -24,6 +24,7 @@ from ...decoding.settings import DecodingSettings
 from ...decoding.writing import decode
 from ...errors import DataError, TriptychError, UsageError
 from ..predictor import Predictor
+from ..prepack import lay_out
 from .counters import Counters
 from .jobs import Calling, Reading, Scoring, sample
 from .limits import EngineLimits
@@ -204,8 +205,13 @@ class Engine:
         return worked
 
     def check(self) -> None:
-        """Compute one real step with a short input, and raise what it raises."""
+        """Compute one real step with a short input, and raise what it raises.
+
+        The weights are laid out before, so that no request waits for that, and processes that are
+        forked from this one share them.
+        """
         predictor, target = self.predictor, self.predictor.tokenizers.target
+        lay_out(predictor.model)
         settings = DecodingSettings(max_length=1, scores=False)
         if self.writer is None:
             predictor.raw(predictor.encode(sample(predictor.task))[0][:1], settings)

@@ -7,12 +7,11 @@ prepacked again.
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable
-from typing import Any, cast
+import threading
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 ROWS = 128  # the number of rows that the layout is optimised for
 EXACT = 32  # up to this number of rows a product is computed with just these
@@ -40,12 +39,26 @@ def _widened(x: Tensor, more: int) -> Tensor:
 
 
 class PrepackedLinear:
-    """Compute x W^T + b without a gradient, with copies of W (outputs, inputs) and b."""
+    """Compute x W^T + b without a gradient, with W (outputs, inputs) laid out when it is used.
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self.outputs, self.precision = weight.shape[0], weight.dtype
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), ROWS)
-        self.bias = None if bias is None else bias.detach()
+    Several matrices of one input have their outputs joined.
+    """
+
+    def __init__(
+        self, weights: Sequence[Tensor], biases: Sequence[Tensor | None], is_spare: bool = False
+    ) -> None:
+        self.outputs = sum(weight.shape[0] for weight in weights)
+        self.precision = weights[0].dtype
+        self.is_spare = is_spare  # another product holds the same weight, and is mostly used
+        # True: the first product of several rows reads W as it is, which takes less time than to
+        # lay W out, and has the same bits on most processors (inference/prepack.py)
+        self.waits = False
+        self.after: Callable[[Tensor], None] = lambda weight: None
+        self._given = [  # empty as soon as they are laid out
+            (weight.detach(), None if bias is None else bias.detach())
+            for weight, bias in zip(weights, biases, strict=True)
+        ]
+        self.weight, self.bias = self._given[0]
 
     def fits(self, x: Tensor) -> bool:
         """Tell whether x can use this; a compiled program cannot, as it lays weights out itself."""
@@ -62,7 +75,11 @@ class PrepackedLinear:
         if more := padding(x.shape[:-1].numel()):
             y = self(_widened(x, more), activation, form)
             return y[:-more].view(*x.shape[:-1], self.outputs)
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], form)
+        call = torch.ops.mkldnn._linear_pointwise
+        if self._given and (given := self._as_given(x)):
+            parts = [call(x, *one, activation, [], form) for one in given]
+            return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+        return call(x, self.weight, self.bias, activation, [], form)
 
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
         """Return residual + x W^T + b in one pass; residual (..., outputs)."""
@@ -71,57 +88,40 @@ class PrepackedLinear:
         if more := padding(x.shape[:-1].numel()):
             y = self.added(_widened(x, more), _widened(residual, more))
             return y[:-more].view(residual.shape)
-        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
+        weight, bias = self.weight, self.bias
+        if self._given:  # one matrix, as what is joined adds nothing
+            weight, bias = (self._as_given(x) or [(self.weight, self.bias)])[0]
+        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, weight, bias, "add")
+
+    def lay_out(self) -> None:
+        """Lay the weights out, once. Any thread may call this, at any time."""
+        with LAYING_OUT:
+            if given := self._given:
+                weight, self.bias = given[0] if len(given) == 1 else joined(given)
+                ops = torch.ops.mkldnn
+                self.weight = ops._reorder_linear_weight(weight.contiguous(), ROWS)
+                self._given = []
+        for one, _ in given:
+            self.after(one)
+
+    def _as_given(self, x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+        """Return the weights as they are if x is to read them so; else lay them out."""
+        given = self._given
+        if self.waits and x.numel() > x.shape[-1]:
+            self.waits = False
+            return given
+        self.lay_out()
+        return []
 
 
-class LatePrepacked(PrepackedLinear):
-    """Become a PrepackedLinear when it is first used: another one mostly stands for its weight."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self.outputs, self.precision, self._given = weight.shape[0], weight.dtype, (weight, bias)
-
-    def __call__(self, x: Tensor, activation: str = "none", form: str = "") -> Tensor:
-        """Map as a PrepackedLinear."""
-        self._become()
-        return PrepackedLinear.__call__(self, x, activation, form)
-
-    def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Add as a PrepackedLinear."""
-        self._become()
-        return PrepackedLinear.added(self, x, residual)
-
-    def _become(self) -> None:
-        vars(self).update(vars(PrepackedLinear(*self._given)))
-        cast(Any, self).__class__ = PrepackedLinear  # so that later calls cost nothing more
+LAYING_OUT = threading.Lock()
 
 
-def can_prepack(precision: torch.dtype) -> bool:
-    """Tell whether this machine supports prepacked products in a precision."""
-    if not torch.backends.mkldnn.is_available() or platform.machine() not in ("x86_64", "AMD64"):
-        return False
-    ops: Any = torch.ops.mkldnn
-    if not hasattr(ops, "_reorder_linear_weight") or not hasattr(ops, "_linear_pointwise"):
-        return False
-    return precision == torch.float32 or (
-        precision == torch.bfloat16 and bool(ops._is_mkldnn_bf16_supported())
-    )
-
-
-def prepack(
-    model: nn.Module, precision: torch.dtype, after: Callable[[], None] = lambda: None
-) -> bool:
-    """Prepack every product of `model`, or return False if that is not possible.
-
-    `after` is called after each module.
-    """
-    weights = [parameter for parameter in model.parameters() if parameter.ndim == 2]
-    if not can_prepack(precision) or any(
-        weight.dtype != precision or weight.device.type != "cpu" for weight in weights
-    ):
-        return False
-    for module in model.modules():
-        prepacked = getattr(module, "prepack", None)
-        if prepacked is not None:
-            prepacked()
-            after()
-    return True
+def joined(parts: Sequence[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    """Concatenate the outputs of several products, of which some may have no bias."""
+    weight = torch.cat([one for one, _ in parts])
+    if all(bias is None for _, bias in parts):
+        return weight, None
+    zeros = [one.new_zeros(one.shape[0], dtype=torch.float32) for one, _ in parts]
+    biases = [no if bias is None else bias for no, (_, bias) in zip(zeros, parts, strict=True)]
+    return weight, torch.cat(biases).to(weight.dtype)
