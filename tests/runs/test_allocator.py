@@ -27,7 +27,7 @@ keep_few_programs(32)
 before = resident()
 with torch.no_grad():
     for width in range(16, 144, 16):
-        packed = PrepackedLinear(torch.zeros(width, 16), None)
+        packed = PrepackedLinear([torch.zeros(width, 16)], [None])
         for rows in range(1, 33):
             packed(torch.zeros(rows, 16))
 print(resident() - before)
