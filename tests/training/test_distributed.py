@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from toy_training import make_job
 
-from triptych.errors import UsageError
+from triptych.cli import one_training
+from triptych.errors import TrainingError, UsageError
+from triptych.recipe.schema import Recipe
 from triptych.training import trainer
 from triptych.training.distributed import World
-from triptych.training.trainer import train
+from triptych.training.guards import Interrupt
+from triptych.training.job import Progress
+from triptych.training.trainer import Loop, _guarded, train
 
 SCRIPT = Path(__file__).with_name("toy_training.py")
 
@@ -62,3 +68,38 @@ def test_too_few_micro_batches_for_the_processes(
     monkeypatch.setattr(trainer, "world", lambda: World(0, 4))
     with pytest.raises(UsageError, match=r"batches\.accumulate 4 or more"):
         list(train(make_job(tmp_path / "run", accumulate=2)))
+
+
+def test_the_end_of_another_process_is_told_although_torchrun_sends_sigterm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    loop = Loop(make_job(tmp_path / "run"), Interrupt())
+
+    def run() -> Iterator[Progress]:
+        loop.interrupt.asked = signal.SIGTERM
+        raise RuntimeError("Connection closed by peer")
+        yield
+
+    loop.run, loop.world = run, World(1, 2)  # type: ignore[method-assign]
+    said = r"Another process .* report of torchrun names .* There is no checkpoint yet"
+    with pytest.raises(TrainingError, match=said):
+        list(_guarded(loop))
+
+
+def test_an_end_before_the_training_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All are ended by torchrun where one has died."""
+
+    def prepare(*given: object, **named: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("triptych.setup.job.prepare", prepare)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    how = one_training.How(resume=False, data_changed=False, dry_run=False)
+    with pytest.raises(SystemExit) as stop:
+        one_training.train_one(Recipe.load("phrasebook"), tmp_path, how)
+    assert stop.value.code == 143
+    assert "Process 1 was ended before the training began" in capsys.readouterr().err
