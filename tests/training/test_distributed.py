@@ -17,7 +17,7 @@ from triptych.cli import one_training
 from triptych.errors import TrainingError, UsageError
 from triptych.recipe.schema import Recipe
 from triptych.training import trainer
-from triptych.training.distributed import World
+from triptych.training.distributed import World, world
 from triptych.training.guards import Interrupt
 from triptych.training.job import Progress
 from triptych.training.trainer import Loop, _guarded, train
@@ -68,6 +68,13 @@ def test_too_few_micro_batches_for_the_processes(
     monkeypatch.setattr(trainer, "world", lambda: World(0, 4))
     with pytest.raises(UsageError, match=r"batches\.accumulate 4 or more"):
         list(train(make_job(tmp_path / "run", accumulate=2)))
+
+
+@pytest.mark.parametrize("given", ["two", "0", ""])
+def test_a_world_that_is_no_number_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", given)
+    with pytest.raises(UsageError, match=f"WORLD_SIZE is '{given}'"):
+        world()
 
 
 def test_the_end_of_another_process_is_told_although_torchrun_sends_sigterm(

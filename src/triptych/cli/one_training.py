@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import shell_command
 from ..messages import message
@@ -61,9 +63,9 @@ def train_one(recipe: Recipe, folder: Path, how: How) -> int:
         from ..training.tracking import refuse_untracked
 
         refuse_untracked(how.track, how.resume)
-    from ..setup.job import prepare
-
     with _with_others():
+        from ..setup.job import prepare
+
         prepared = prepare(
             recipe,
             folder,
@@ -95,22 +97,26 @@ def _with_others() -> Generator[None]:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield
         return
-    from ..training.distributed import WHICH
-    from ..training.guards import stoppable
+    from ..training.launch import WHICH
 
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)  # torch, which is slow to import, is not needed
     try:
-        with stoppable():
-            yield
+        yield
     except SystemExit:
         talk(
             message(
-                "Process {rank} was ended before the training began, as all are where one has "
-                "died. {which} Nothing was trained yet; start again.",
+                "Process {rank} was ended before the training began, as torchrun does with all "
+                "where one has died. {which} Nothing is lost; start again.",
                 rank=os.environ.get("RANK", "0"),
                 which=WHICH,
             )
         )
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _watched(prepared: Prepared, track: Path | None) -> int:

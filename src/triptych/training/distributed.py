@@ -22,13 +22,10 @@ from ..errors import TrainingError, UsageError, brief
 from ..messages import Message, message, sentences
 from ..model.typed import split, to_floats, to_ints
 from .guards import STOPPING
+from .launch import WHICH
 
 Value = TypeVar("Value")
 LOST = message("Another process of this training has ended, so this one ends too.")
-WHICH = message(
-    "The report of torchrun names the one that ended first, and why (exit code -9: it was killed, "
-    "perhaps for lack of memory)."
-)
 # what gloo, NCCL and torch's store say when a process is gone
 _LOST = (
     "connection closed",
@@ -234,7 +231,14 @@ def with_others() -> Generator[None]:
 
 def world() -> World:
     """Read torchrun's environment, and join the group of processes at the first call."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    given = os.environ.get("WORLD_SIZE", "1")
+    if not given.isdecimal() or int(given) < 1:
+        raise UsageError(
+            "The variable WORLD_SIZE is '{given}', and must be the number of processes. torchrun "
+            "sets it; without torchrun, unset it.",
+            given=given,
+        )
+    size = int(given)
     if size == 1:
         return World()
     if not distributed.is_initialized():

@@ -7,9 +7,14 @@ import socket
 from pathlib import Path
 
 from ..errors import RunError
+from ..messages import message
 from ..runs.run import Run
 
 LAUNCH = "launch.json"
+WHICH = message(
+    "The report of torchrun names the one that ended first, and why (exit code -9: it was killed, "
+    "perhaps for lack of memory)."
+)
 
 
 def _launch() -> dict[str, str] | None:
