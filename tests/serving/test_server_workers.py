@@ -70,29 +70,6 @@ def count(port: int) -> int:
     return int(found[1])
 
 
-def test_two_workers_answer_die_and_end(two: SimpleNamespace) -> None:
-    body = {"model": "lm", "prompt": "a", "max_tokens": 2}
-    for _ in range(20):
-        assert ask(two.port, "/v1/completions", body)[0] == 200
-    # A worker writes its counts ten times a second.
-    until(lambda: count(two.port) == 20, 20)
-
-    first, second = children(two.process.pid)
-    os.kill(first, signal.SIGKILL)
-    until(lambda: first not in children(two.process.pid), 20)
-    assert ask(two.port, "/v1/completions", body)[0] == 200, "the other one answers"
-    until(lambda: len(children(two.process.pid)) == 2, 20)
-    until(lambda: count(two.port) == 21, 20)  # no count is lost with a worker
-    assert second in children(two.process.pid)
-    lines = [json.loads(line) for line in two.log.read_text().splitlines()]
-    (told,) = [one["message"] for one in lines if "message" in one]
-    assert f"process {first}" in told and "signal 9" in told and "started again" in told
-
-    two.process.send_signal(signal.SIGTERM)
-    assert two.process.wait(30) == 0
-    assert "Traceback" not in two.log.read_text()
-
-
 def begun(port: int, tokens: int) -> http.client.HTTPResponse:
     """A stream whose first event has come."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -104,23 +81,42 @@ def begun(port: int, tokens: int) -> http.client.HTTPResponse:
     return answer
 
 
-def test_a_worker_that_dies_cuts_its_own_streams_alone(two: SimpleNamespace) -> None:
-    def stop(process: int) -> None:
-        os.kill(process, signal.SIGSTOP)
-        until(lambda: " T " in Path(f"/proc/{process}/stat").read_text())
+def stop(process: int) -> None:
+    """Let a process take no connection."""
+    os.kill(process, signal.SIGSTOP)
+    until(lambda: " T " in Path(f"/proc/{process}/stat").read_text())
+
+
+def test_two_workers_answer_die_and_end(two: SimpleNamespace) -> None:
+    body = {"model": "lm", "prompt": "a", "max_tokens": 2}
+    for _ in range(20):
+        assert ask(two.port, "/v1/completions", body)[0] == 200
+    # A worker writes its counts ten times a second.
+    until(lambda: count(two.port) == 20, 20)
 
     first, second = children(two.process.pid)
     stop(second)
-    cut = begun(two.port, 8000)
+    cut = begun(two.port, 8000)  # by the first
     stop(first)
     os.kill(second, signal.SIGCONT)
     whole = begun(two.port, 200)
     os.kill(first, signal.SIGKILL)
-    # A client sees that the end is missing: neither the last event nor the last chunk comes.
+    # Its client sees that the end is missing: neither the last event nor the last chunk comes.
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         cut.read()
-    assert whole.read().rstrip().endswith(b"data: [DONE]")
+    assert whole.read().rstrip().endswith(b"data: [DONE]"), "the other is unharmed"
+    until(lambda: first not in children(two.process.pid), 20)
+    assert ask(two.port, "/v1/completions", body)[0] == 200, "the other one answers"
     until(lambda: len(children(two.process.pid)) == 2, 20)
+    until(lambda: count(two.port) == 22, 20)  # no count is lost with a worker
+    assert second in children(two.process.pid)
+    lines = [json.loads(line) for line in two.log.read_text().splitlines()]
+    (told,) = [one["message"] for one in lines if "message" in one]
+    assert f"process {first}" in told and "signal 9" in told and "started again" in told
+
+    two.process.send_signal(signal.SIGTERM)
+    assert two.process.wait(30) == 0
+    assert "Traceback" not in two.log.read_text()
 
 
 def test_workers_end_with_the_first_process(two: SimpleNamespace) -> None:
