@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+import numpy as np
 import tokenizers
 
 from ...errors import DataError, brief, is_failure, unknown
+from ..text_blocks import packed_ids
 from .byte_pieces import BYTE_VALUE, show_bytes
-from .known_words import KnownWords
+from .known_words import KnownWords, WordPattern
 from .learning import learn
 from .panics import unheard
 from .tokenizer_file import TokenizerJson
 
+Found = TypeVar("Found")
 TokenizerKind = Literal["bpe", "code", "unigram", "characters", "bytes"]
 LONG = 10_000  # characters
 FEWEST_TOGETHER = 64  # texts whose words are remembered
@@ -96,12 +99,9 @@ class Tokenizer:
         self.ahead_used += 1
         return list(known)
 
-    def know_ahead(self, texts: Sequence[str]) -> None:
-        """Encode texts that `encode` will be asked for, on all threads of the machine.
-
-        Raises DataError as `encode_batch`.
-        """
-        self._ahead = {**self._ahead, **dict(zip(texts, self.encode_batch(texts), strict=True))}
+    def know_ahead(self, ids: Mapping[str, list[int]]) -> None:
+        """Take the ids of texts that `encode` will be asked for."""
+        self._ahead = {**self._ahead, **ids}
 
     def forget_ahead(self) -> None:
         """Forget the texts that were encoded ahead."""
@@ -197,14 +197,32 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode many texts on all threads of the machine (one if TOKENIZERS_PARALLELISM=false)."""
+        known = self._words_for(texts)
+        return self._reported(self._encode_batch if known is None else known.encode, texts)
+
+    def encode_arrays(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids of all texts one after the other, and where those of each end."""
+        known = self._words_for(texts)
+        found = None if known is None else self._reported(known.encode_arrays, texts)
+        if found is not None:
+            return found
+        ids, ends = packed_ids(self.encode_batch(texts))
+        return np.frombuffer(ids, np.uint32), np.frombuffer(ends, np.int64)
+
+    def _words_for(self, texts: Sequence[str]) -> KnownWords | None:
+        """Return the words that are remembered, where they help with these texts."""
+        if len(texts) < FEWEST_TOGETHER or type(self) is not Tokenizer:
+            return None
+        if self._known is None:
+            splitter = self._backend.pre_tokenizer
+            assert splitter is not None, "a tokenizer of this package has a pre-tokenizer"
+            self._known = KnownWords(WordPattern(splitter, self.kind == "code"), self._encode_batch)
+        return self._known if self._known.pays else None
+
+    def _reported(self, call: Callable[[Sequence[str]], Found], texts: Sequence[str]) -> Found:
+        """Raise DataError where the library fails."""
         try:
-            if len(texts) < FEWEST_TOGETHER or type(self) is not Tokenizer:
-                return self._encode_batch(texts)
-            if self._known is None:
-                splitter = self._backend.pre_tokenizer
-                assert splitter is not None, "a tokenizer of this package has a pre-tokenizer"
-                self._known = KnownWords(splitter, self._encode_batch, self.kind == "code")
-            return (self._known.encode if self._known.pays else self._encode_batch)(texts)
+            return call(texts)
         except TypeError:
             raise _half_character(texts) from None
         except BaseException as problem:
