@@ -115,6 +115,14 @@ def load_splits(
     )
 
 
+def training_part(data: DataTable, whole: Sequence[Example]) -> Sequence[Example]:
+    """Return the training part of the pairs of own files that were read already."""
+    shares = division_of(data)
+    return _divided(data, ("train",), None, lambda *_: whole, lambda all_: by_source(all_, shares))[
+        "train"
+    ]
+
+
 def _divided(
     data: DataTable,
     splits: Sequence[str],

@@ -12,22 +12,34 @@ from typing import overload
 
 import numpy as np
 
+from . import text_blocks
 from .example import Example
 
 TOGETHER = 2048  # texts that are decoded in one go
 
 
 class TextColumn(Sequence[str]):
-    """Hold texts one after the other, in UTF-8."""
+    """Hold texts one after the other, in UTF-8.
 
-    def __init__(self) -> None:
-        self._raw = bytearray()
+    raw, ends: the texts to begin with, as `text_blocks.packed` gives them.
+    """
+
+    def __init__(self, raw: bytes = b"", ends: bytes = b"") -> None:
+        self._raw = bytearray(raw)
         self._ends = array("q", [0])
+        self._ends.frombytes(ends)
 
     def append(self, text: str) -> None:
         """Add a text."""
         self._raw += text.encode("utf-8", "surrogatepass")
         self._ends.append(len(self._raw))
+
+    def extend(self, texts: Sequence[str]) -> None:
+        """Add texts."""
+        raw, ends = text_blocks.packed(texts)
+        before = len(self._raw)
+        self._raw += raw
+        self._ends.frombytes((np.frombuffer(ends, np.int64) + before).tobytes())
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -46,9 +58,17 @@ class TextColumn(Sequence[str]):
 
     def at(self, number: int) -> str:
         """Return a text by its number from 0."""
-        return self._raw[self._ends[number] : self._ends[number + 1]].decode(
-            "utf-8", "surrogatepass"
-        )
+        return self.raw(number).decode("utf-8", "surrogatepass")
+
+    def raw(self, number: int) -> bytearray:
+        """Return the bytes of a text by its number from 0."""
+        return self._raw[self._ends[number] : self._ends[number + 1]]
+
+    def packed(self, first: int, last: int) -> list[bytes]:
+        """Return the texts with the numbers [first, last) as `text_blocks.packed` does."""
+        ends = np.frombuffer(self._ends, np.int64)[first : last + 1]
+        begin, end = int(ends[0]), int(ends[-1])
+        return [bytes(self._raw[begin:end]), (ends[1:] - begin).tobytes()]
 
 
 class PairTable(Sequence[Example]):
@@ -62,8 +82,7 @@ class PairTable(Sequence[Example]):
     """
 
     def __init__(self, name: str, languages: tuple[str | None, str | None] = (None, None)) -> None:
-        self.languages = languages
-        self._name = name
+        self.name, self.languages = name, languages
         self._source, self._target, self._lines = TextColumn(), TextColumn(), array("q")
         self._rows: np.ndarray | None = None  # None: all
 
@@ -74,9 +93,16 @@ class PairTable(Sequence[Example]):
         self._target.append(target)
         self._lines.append(line)
 
+    def extend(self, sources: Sequence[str], targets: Sequence[str], lines: Sequence[int]) -> None:
+        """Add pairs from lines."""
+        assert self._rows is None, "a choice of pairs does not grow"
+        self._source.extend(sources)
+        self._target.extend(targets)
+        self._lines.extend(lines)
+
     def take(self, rows: np.ndarray) -> PairTable:
         """Return the pairs of these numbers, which share the texts with this table."""
-        found = PairTable(self._name, self.languages)
+        found = PairTable(self.name, self.languages)
         found._source, found._target, found._lines = self._source, self._target, self._lines
         found._rows = rows if self._rows is None else self._rows[rows]
         return found
@@ -85,6 +111,31 @@ class PairTable(Sequence[Example]):
         """Yield the texts of "source" or "target"."""
         column = self._source if side == "source" else self._target
         return map(column.at, self._numbers())
+
+    def packed(self, side: str, first: int, last: int) -> list[bytes]:
+        """Return the texts of a side of the rows [first, last) as `text_blocks.packed` does."""
+        column = self._source if side == "source" else self._target
+        if self._rows is None:
+            return column.packed(first, last)
+        raw = [column.raw(number) for number in self._rows[first:last].tolist()]
+        return [b"".join(raw), np.cumsum([*map(len, raw)], dtype=np.int64).tobytes()]
+
+    def parts(self, first: int, last: int) -> list[bytes]:
+        """Return the rows [first, last) as `of_parts` takes them."""
+        rows = np.frombuffer(self._lines, np.int64)
+        lines = rows[first:last] if self._rows is None else rows[self._rows[first:last]]
+        sides = [self.packed(side, first, last) for side in ("source", "target")]
+        return [*sides[0], *sides[1], lines.tobytes()]
+
+    @classmethod
+    def of_parts(
+        cls, name: str, languages: tuple[str | None, str | None], parts: Sequence[bytes]
+    ) -> PairTable:
+        """Return the table of the rows that `parts` gave."""
+        found = cls(name, languages)
+        found._source, found._target = TextColumn(*parts[:2]), TextColumn(*parts[2:4])
+        found._lines.frombytes(parts[4])
+        return found
 
     def place(self, row: int) -> str:
         """Return the place of a pair by its number from 0."""
@@ -101,7 +152,7 @@ class PairTable(Sequence[Example]):
         return row if self._rows is None else int(self._rows[row])
 
     def _place(self, number: int) -> str:
-        return f"{self._name}:{self._lines[number]}"
+        return f"{self.name}:{self._lines[number]}"
 
     def _example(self, number: int) -> Example:
         source, target = self.languages
@@ -120,7 +171,7 @@ class PairTable(Sequence[Example]):
                 self._target.at(number),
                 source,
                 target,
-                f"{self._name}:{self._lines[number]}",
+                f"{self.name}:{self._lines[number]}",
             )
 
     @overload
@@ -173,6 +224,31 @@ def values_of(examples: Sequence[Example], field: str) -> Iterable[object]:
     source, target = examples.languages
     languages = {"source_language": source, "target_language": target}
     return [languages.get(field)] if len(examples) else []
+
+
+def packed_blocks(examples: Sequence[Example], sides: Sequence[str]) -> Iterator[list[bytes]]:
+    """Yield the texts of the sides of some Examples at a time, packed, one side after the other."""
+    for first in range(0, len(examples), text_blocks.TOGETHER):
+        last = min(first + text_blocks.TOGETHER, len(examples))
+        if isinstance(examples, PairTable):
+            found = [examples.packed(side, first, last) for side in sides]
+        else:
+            block = examples[first:last]
+            found = [text_blocks.packed([str(getattr(one, side) or "") for one in block])
+                     for side in sides]  # fmt: skip
+        yield [part for parts in found for part in parts]
+
+
+def lengths_of(examples: Sequence[Example], side: str) -> np.ndarray:
+    """Return the characters of a side of each Example: (examples,) int64."""
+    found = [np.empty(0, dtype=np.int64)]
+    for raw, ends in packed_blocks(examples, (side,)):
+        begins = (np.frombuffer(raw, np.uint8) & 0xC0) != 0x80  # of characters
+        counts = np.concatenate([[0], np.cumsum(begins, dtype=np.int64)])[
+            np.frombuffer(ends, np.int64)
+        ]
+        found.append(np.diff(counts, prepend=0))
+    return np.concatenate(found)
 
 
 def place_of(examples: Sequence[Example], row: int) -> str:

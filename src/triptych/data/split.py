@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .example import Example
-from .pair_table import chosen, values_of
+from .pair_table import chosen, packed_blocks, values_of
 from .strata import allotted, strata_of
+from .text_blocks import unpacked
+from .workers import Work, Workers, spare_processes
 
 if TYPE_CHECKING:
     from .table import DataTable
@@ -122,8 +124,8 @@ def by_source(
     All pairs of one source go to the same split. A training pair whose target is in test or
     validation is left out, and so is a validation pair whose target is in test.
     """
-    parts, sources = _parts_of_sources(examples, division)
-    targets = digests(sentence_keys(_texts(examples, "target")))
+    sources, targets = key_digests(examples, ("source", "target"))
+    parts = _parts_of_sources(examples, sources, division)
     kept = np.zeros(len(examples), dtype=bool)
     # Equal pairs have equal sums of their digests, and only they have.
     kept[firsts(sources + targets * np.uint64(PRIME))] = True
@@ -138,22 +140,15 @@ def by_source(
     return found
 
 
-def _texts(examples: Sequence[Example], side: str) -> Iterator[str]:
-    return (str(text or "") for text in values_of(examples, side))
-
-
 def _parts_of_sources(
-    examples: Sequence[Example], division: Division
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number in PARTS of each pair's part, and the digests of the sources."""
-    keys: Iterable[str] = sentence_keys(_texts(examples, "source"))
-    if division.stratified:
-        keys = list(keys)
-        part_of = _assigned(keys, examples, division)
-        numbers = [PARTS.index(part_of[key]) for key in keys]
-        return np.array(numbers, dtype=np.int8), digests(keys)
-    found = digests(keys)
-    return _numbers_of(found, division.shares), found
+    examples: Sequence[Example], sources: np.ndarray, division: Division
+) -> np.ndarray:
+    """Return the number in PARTS of each pair's part. sources: the digests of their keys."""
+    if not division.stratified:
+        return _numbers_of(sources, division.shares)
+    keys = [*sentence_keys(str(text or "") for text in values_of(examples, "source"))]
+    part_of = _assigned(keys, examples, division)
+    return np.array([PARTS.index(part_of[key]) for key in keys], dtype=np.int8)
 
 
 def _numbers_of(found: np.ndarray, shares: Mapping[str, float]) -> np.ndarray:
@@ -175,6 +170,51 @@ def digests(keys: Iterable[str]) -> np.ndarray:
     for key in keys:
         found += hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16]
     return np.frombuffer(found, ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def key_work(setup: bytes) -> Work:
+    """Return what digests the keys of blocks of texts, in another process or this one."""
+
+    def work(parts: list[bytes]) -> list[bytes]:
+        sides = zip(parts[::2], parts[1::2], strict=True)
+        return [digests(sentence_keys(unpacked(raw, ends))).tobytes() for raw, ends in sides]
+
+    return work
+
+
+def pair_work(setup: bytes) -> Work:
+    """Return what digests blocks of pairs, in another process or this one."""
+
+    def work(parts: list[bytes]) -> list[bytes]:
+        found, one, other = bytearray(), 0, 0
+        ends = (np.frombuffer(parts[place], np.int64).tolist() for place in (1, 3))
+        for own, its in zip(*ends, strict=True):
+            pair = b"%d %b%b" % (own - one, parts[0][one:own], parts[2][other:its])
+            found += hashlib.sha256(pair).digest()[:16]
+            one, other = own, its
+        return [bytes(found)]
+
+    return work
+
+
+def key_digests(examples: Sequence[Example], sides: Sequence[str]) -> list[np.ndarray]:
+    """Return `digests` of the keys of each side's texts, on all cores where they are many."""
+    return _digested("key_work", examples, sides)
+
+
+def pair_digests(examples: Sequence[Example]) -> np.ndarray:
+    """Return 16 bytes for each pair, equal for equal pairs alone: (N, 2) uint64."""
+    return _digested("pair_work", examples, ("source", "target"))[0]
+
+
+def _digested(work: str, examples: Sequence[Example], sides: Sequence[str]) -> list[np.ndarray]:
+    workers = Workers(f"{__name__}:{work}", b"", spare_processes(len(examples)))
+    blocks = ((None, block) for block in packed_blocks(examples, sides))
+    found = [[np.frombuffer(raw, np.uint64) for raw in parts] for _, parts in workers.map(blocks)]
+    empty = np.empty(0, np.uint64)
+    return [np.concatenate(each).reshape(-1, 2) for each in zip(*found)] or [  # noqa: B905
+        empty.reshape(-1, 2) for _ in sides
+    ]
 
 
 def firsts(found: np.ndarray) -> np.ndarray:

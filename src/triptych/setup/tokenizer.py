@@ -8,11 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from ..data.batches.encoded import without_features
 from ..data.batches.encoded_table import EncodedTable
 from ..data.example import FIELDS, Example, Notify, texts_of
-from ..data.pair_table import chosen, values_of
-from ..data.tokenizers.ahead import read_ahead
+from ..data.pair_table import chosen, place_of, values_of
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..data.validation.columns import refuse_unseen
@@ -24,6 +22,7 @@ from ..tasks.task import Labels, Task
 from ..training import streamed
 from ..training.resuming import refuse_other_data
 from .data import LoadedData
+from .encoding import Encoder
 from .resolve import Resolved
 
 
@@ -137,21 +136,10 @@ def _encode(
     Those with a side of more than `longest` tokens are left out and reported, and so are those that
     give nothing to learn from.
     """
-    encoded, kept = EncodedTable(), np.ones(len(examples), dtype=bool)
-    passed, nothing = list[str](), list[str]()
-    # What is drawn anew in every epoch is not kept: features of sound are large.
-    is_redrawn = task.draws and task.remask is None and task.fit_head is None
-    for number, example in enumerate(read_ahead(examples, tokenizers)):
-        pieces = task.encode(example, tokenizers, labels, "train", None)
-        sides = (values for one in pieces for values in one.inputs.values())
-        if not task.spec.windows and any(len(values) > longest for values in sides):
-            kept[number] = False
-            passed.append(example.place)
-            continue
-        for one in pieces:
-            one.index = len(encoded)
-        encoded.append([without_features(one) for one in pieces] if is_redrawn else pieces)
-        nothing += [] if pieces else [example.place]
+    part = Encoder(task, tokenizers, labels, longest).encode(examples)
+    encoded, left = part.table, chosen(examples, np.flatnonzero(part.kept))
+    passed = [place_of(examples, row) for row in np.flatnonzero(~part.kept).tolist()]
+    nothing = [place_of(left, row) for row in encoded.empty]
     if passed:
         report(
             message(
@@ -183,7 +171,7 @@ def _encode(
             count=len(passed),
             longest=longest,
         )
-    return chosen(examples, np.flatnonzero(kept)), encoded
+    return left, encoded
 
 
 def _some(places: Sequence[str]) -> str:

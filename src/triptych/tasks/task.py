@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..data.batches.encoded import Batch, Encoded
+from ..data.batches.framed import Frame
 from ..data.example import FIELDS, Example
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.requests import DecodedText, DecodingRequest
@@ -234,6 +235,8 @@ class Task:
         encode_ids: (ids of a text with begin and end, tokenizers, generator) -> Encoded, as
             `encode` makes them from a text: with it a task can read sets larger than memory
             from shards of ids.
+        frame: (an example, tokenizers, labels) -> the tokens around the ids of its texts, for a
+            task that encodes every pair of these languages as those and the ids alone.
         remask: (encoded pieces of an Example, tokenizers, generator) -> the same pieces masked
             anew, so that a text is cut into subwords only once.
     """
@@ -269,6 +272,7 @@ class Task:
     encode_ids: (
         Callable[[np.ndarray, Tokenizers, np.random.Generator | None], list[Encoded]] | None
     ) = None
+    frame: Callable[[Example, Tokenizers, Labels], Frame] | None = None
     remask: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..data.batches.encoded import Encoded
+from ..data.batches.framed import Frame
 from ..data.example import Example
 from ..data.pair_table import values_of
 from ..data.tokenizers.sides import Tokenizers
@@ -31,6 +32,7 @@ def build(values: Mapping[str, object]) -> Task:
         needs=("source", "target"),
         prepare=partial(prepare, default_target=default, tokenized_bleu=tokenized),
         encode=partial(encode, default_target=default),
+        frame=partial(frame, default_target=default),
         score=partial(score, tokenized_bleu=tokenized),
         **slots(options.label_smoothing, options.r_drop),
     )
@@ -87,6 +89,20 @@ def encode(
     tag = [] if wanted is None or tokenizer.marks_answers else [tokenizer.tags[wanted]]
     source = tokenizer.source_of([*tag, *tokenizer.encode(example.source)], example.source_language)
     return [pair(source, example, tokenizers, purpose, language=wanted)]
+
+
+def frame(
+    example: Example, tokenizers: Tokenizers, labels: Labels, default_target: str | None = None
+) -> Frame:
+    """Return the tokens around the ids of the texts, for tokenizers that were trained here.
+
+    Raises as `encode`.
+    """
+    wanted = _wanted(example, tokenizers, labels, default_target)
+    tag = [] if wanted is None else [tokenizers.source.tags[wanted]]
+    return Frame(
+        tag, tokenizers.source.source_of([]), tokenizers.target.starts(), tokenizers.target.end_id
+    )
 
 
 def _wanted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -24,12 +25,15 @@ class _Flat:
 
     @classmethod
     def of(cls, arrays: Sequence[np.ndarray]) -> _Flat:
-        whole = np.concatenate(arrays)
+        return cls.packed(np.concatenate(arrays), np.cumsum([0, *map(len, arrays)]))
+
+    @classmethod
+    def packed(cls, whole: np.ndarray, ends: np.ndarray) -> _Flat:
+        """Keep ids in the smallest type that holds them."""
         least, most = (int(whole.min()), int(whole.max())) if len(whole) else (0, 0)
         kinds = (np.uint16, np.int32)
         kind = next((one for one in kinds if np.iinfo(one).min <= least and
                      most <= np.iinfo(one).max), np.int64)  # fmt: skip
-        ends = np.cumsum([0, *map(len, arrays)])
         return cls(whole.astype(kind, copy=False), ends)
 
     def row(self, number: int, kind: np.dtype) -> np.ndarray:
@@ -96,6 +100,76 @@ class EncodedTable(Sequence[list[Encoded]]):
         self._groups.append([_Flat.of(each) for each in zip(*self._pending, strict=True)])
         self._pending = []
 
+    def to_parts(self) -> list[bytes] | None:
+        """Return what `of_parts` takes; None if a piece is kept as it is."""
+        self._join()
+        if self._kept:
+            return None
+        header = {"names": self._names, "kinds": [str(one) for one in self._kinds],
+                  "unseen": [*self._unseen.items()], "firsts": self._firsts,
+                  "arrays": [[str(flat.ids.dtype) for flat in group]
+                             for group in self._groups]}  # fmt: skip
+        flats = [flat for group in self._groups for flat in group]
+        arrays = [raw.tobytes() for flat in flats for raw in (flat.ids, flat.ends)]
+        own = [self._ends.tobytes(), self._examples.tobytes()]
+        return [json.dumps(header).encode(), *own, *arrays]
+
+    @classmethod
+    def of_arrays(
+        cls, names: tuple[list[str], list[str]], arrays: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> EncodedTable:
+        """Return a table of examples of one piece each.
+
+        names: of inputs and targets. arrays: of each, the ids of all pieces one after the other,
+        and where those of each end.
+        """
+        found, count = cls(), len(arrays[0][1])
+        if count:
+            found._names, found._kinds = names, [ids.dtype for ids, _ in arrays]
+            found._firsts = [0]
+            found._groups = [[_Flat.packed(ids, np.append(0, ends)) for ids, ends in arrays]]
+        found._ends = array("q", range(count + 1))
+        found._examples = array("q", range(count))
+        return found
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[bytes]) -> EncodedTable:
+        """Return the table that `to_parts` was given for."""
+        found, header = cls(), json.loads(parts[0])
+        found._ends, found._examples = array("q", parts[1]), array("q", parts[2])
+        found._names = header["names"] and (header["names"][0], header["names"][1])
+        found._kinds = [np.dtype(kind) for kind in header["kinds"]]
+        found._unseen, found._firsts = dict(header["unseen"]), header["firsts"]
+        pending = iter(parts[3:])
+        found._groups = [
+            [
+                _Flat(np.frombuffer(next(pending), kind), np.frombuffer(next(pending), np.int64))
+                for kind in kinds
+            ]
+            for kinds in header["arrays"]
+        ]
+        return found
+
+    def extend(self, other: EncodedTable) -> None:
+        """Add the examples of another table after those of this one."""
+        is_alike = (other._names, other._kinds) == (self._names, self._kinds)
+        if self._kept or other._kept or not (is_alike or self._names is None):
+            for number in range(len(other)):
+                pieces = other[number]
+                for one in pieces:
+                    one.index += len(self) - number
+                self.append(pieces)
+            return
+        self._join()
+        other._join()
+        before, examples = len(self._examples), len(self)
+        self._names, self._kinds = other._names, other._kinds
+        self._firsts += [first + before for first in other._firsts]
+        self._groups += other._groups
+        self._unseen |= {number + before: count for number, count in other._unseen.items()}
+        self._examples.extend(number + examples for number in other._examples)
+        self._ends.extend(end + before for end in other._ends[1:])
+
     def longest(self, name: str) -> int:
         """Return the length of the longest array `name` ("source" or "target"), 0 without any."""
         self._join()
@@ -120,6 +194,11 @@ class EncodedTable(Sequence[list[Encoded]]):
             return []
         place = self._names[0].index(name)
         return [np.diff(group[place].ends) for group in self._groups]
+
+    @property
+    def empty(self) -> list[int]:
+        """Return the numbers of the examples that gave no piece."""
+        return np.flatnonzero(np.diff(self._ends) == 0).tolist()
 
     @property
     def unseen(self) -> list[int]:

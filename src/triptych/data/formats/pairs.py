@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 
 from ...errors import DataError
@@ -33,6 +33,7 @@ from .table_format import (
 from .titles import refuse_titles
 
 TABLES = (".csv", ".tsv", ".tab", *WORKBOOKS)
+TOGETHER = 2048  # records that are added in one go
 LONGEST_LINE = 20_000  # characters; longer lines are not sentences (`data check` lists them)
 
 
@@ -64,14 +65,38 @@ def read(files: Files, source_language: str | None = None, target_language: str 
     notify = report or (lambda message: None)
     examples = PairTable(Path(files.source).name, (source_language, target_language))
     empty, long = 0, 0
-    for line, source, target in records(files, source_language, target_language, notify):
-        one, other = source.strip(), target.strip()
-        if not one or not other:
-            empty += 1
-        elif len(source) > LONGEST_LINE or len(target) > LONGEST_LINE:
+    found = records(files, source_language, target_language, notify)
+    for _, source, target in add_usable(examples, found):
+        if source and target:
             long += 1
         else:
-            examples.append(one, other, line)
+            empty += 1
+    say_left_out(files, empty, long, notify)
+    return examples
+
+
+def add_usable(
+    examples: PairTable, found: Iterator[tuple[int, str, str]], together: int = TOGETHER
+) -> Iterator[tuple[int, str, str]]:
+    """Add the records with text on both sides to a table, and yield the others, all stripped.
+
+    together: how many are read before any is added.
+    """
+    while block := [*islice(found, together)]:
+        lines, sources, targets = zip(*block, strict=True)
+        ones, others = [*map(str.strip, sources)], [*map(str.strip, targets)]
+        if all(ones) and all(others) and max(map(len, chain(ones, others))) <= LONGEST_LINE:
+            examples.extend(ones, others, lines)
+            continue
+        for line, one, other in zip(lines, ones, others, strict=True):
+            if one and other and max(len(one), len(other)) <= LONGEST_LINE:
+                examples.append(one, other, line)
+            else:
+                yield line, one, other
+
+
+def say_left_out(files: Files, empty: int, long: int, notify: Notify) -> None:
+    """Say how many pairs are left out for an empty side, and how many for a long line."""
     if empty:
         notify(
             message(
@@ -90,7 +115,6 @@ def read(files: Files, source_language: str | None = None, target_language: str 
                 longest=LONGEST_LINE,
             )
         )
-    return examples
 
 
 def records(

@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +19,10 @@ from ..formats.encodings import guessed, known, not_utf8_bytes, without_mark
 from ..formats.foreign.own_lines import foreign, is_foreign, utf8_content
 from ..formats.lazy_lines import is_utf8
 from ..formats.lines import marked_lines
-from ..formats.pairs import LONGEST_LINE, Files, records
+from ..formats.pairs import LONGEST_LINE, TOGETHER, Files, add_usable, records, say_left_out
 from ..formats.remarks import Remark
-from ..pair_table import PairTable, place_of, values_of
-from ..split import PRIME, digests, first_of, sentence_keys
+from ..pair_table import PairTable, lengths_of, place_of
+from ..split import first_of, key_digests, pair_digests
 
 RATIO = 3.0  # characters of one side to the other, relative to the set's own mean ratio
 C1 = re.compile("[\x80-\x9f]")  # control characters that no text is written with
@@ -73,6 +73,16 @@ class Report:
 
 def check(parts: dict[str, Files]) -> Report:
     """Check all files and collect every problem. parts: "train", "validation", "test" -> files."""
+    return check_and_read(parts)[0]
+
+
+def check_and_read(
+    parts: dict[str, Files], notify: Notify | None = None
+) -> tuple[Report, dict[str, PairTable]]:
+    """Check all files as `check` does, and return also the pairs that training would read.
+
+    notify: receives what `formats.pairs.read` says of the training files.
+    """
     report, examples = Report(), {}
     for name, files in parts.items():
         found: list[Problem] = []
@@ -84,7 +94,8 @@ def check(parts: dict[str, Files]) -> Report:
                     if path is not None
                 ]
             ):
-                examples[name] = _examples(files, found)
+                tell = notify if name == "train" else None
+                examples[name] = _examples(files, found, tell or (lambda message: None))
         except DataError as problem:
             is_target = files.target is not None and str(problem).startswith(f"{files.target} ")
             file = files.target if is_target and files.target is not None else files.source
@@ -92,7 +103,7 @@ def check(parts: dict[str, Files]) -> Report:
         report.problems += found
     report.problems += check_examples(examples)
     report.pairs = {name: len(part) for name, part in examples.items()}
-    return report
+    return report, examples
 
 
 def of_remarks(*remarks: Remark) -> list[Problem]:
@@ -222,32 +233,40 @@ def left_out(path: str | Path, notify: Notify, encoding: str | None = None) -> l
     ]
 
 
-def _examples(files: Files, found: list[Problem]) -> PairTable:
+def _examples(files: Files, found: list[Problem], notify: Notify) -> PairTable:
     """Return the Examples that training would read; add what it would skip or refuse to `found`."""
-    examples = PairTable(str(files.source))
+    examples, empty, long = PairTable(str(files.source), files.languages), 0, 0
 
     def wrong(place: str, reason: str) -> None:
         found.append(Problem(place, reason))
 
-    for line, source, target in records(
-        files, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))
+    def remark(one: Remark) -> None:
+        found.extend(of_remarks(one))
+        notify(str(one))
+
+    every = records(files, notify=notify, wrong=wrong, remark=remark)
+    # The lines of a table are read one by one, so that its problems stay in their order.
+    for line, source, target in add_usable(
+        examples, every, 1 if files.target is None else TOGETHER
     ):
-        source, target, place = source.strip(), target.strip(), f"{files.source}:{line}"
-        if source and target and max(len(source), len(target)) <= LONGEST_LINE:
-            examples.append(source, target, line)
-        elif source and target:
+        place = f"{files.source}:{line}"
+        if source and target:
             reason = (
                 f"too long: {max(len(source), len(target)):,} characters; lines over "
                 f"{LONGEST_LINE:,} are left out"
             )
             found.append(Problem(place, reason, "warning"))
+            long += 1
         elif source or target:
             place = f"{files.target}:{line}" if source and files.target is not None else place
             found.append(
                 Problem(place, f"empty side: the {'target' if source else 'source'} has no text")
             )
+            empty += 1
         else:
             found.append(Problem(place, "empty line: neither side has text", "warning"))
+            empty += 1
+    say_left_out(files, empty, long, notify)
     return examples
 
 
@@ -259,15 +278,9 @@ def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
     return found + (_leaks(parts) if len(parts) > 1 else [])
 
 
-def _sides(examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
-    sides = (values_of(examples, side) for side in ("source", "target"))
-    return ((str(one or ""), str(other or "")) for one, other in zip(*sides, strict=True))
-
-
 def _duplicates(examples: Sequence[Example]) -> list[Problem]:
     """Report the pairs that repeat an earlier one."""
-    keys = digests(text for pair in _sides(examples) for text in pair).reshape(-1, 2, 2)
-    first = first_of(keys[:, 0] + keys[:, 1] * np.uint64(PRIME))
+    first = first_of(pair_digests(examples))
     return [
         Problem(
             place_of(examples, row),
@@ -284,11 +297,7 @@ def _leaks(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
     if not names:
         return []
     begins = np.cumsum([0, *(len(parts[name]) for name in names)])
-    first = first_of(
-        np.concatenate(
-            [digests(sentence_keys(one for one, _ in _sides(parts[name]))) for name in names]
-        )
-    )
+    first = first_of(np.concatenate([key_digests(parts[name], ("source",))[0] for name in names]))
     owners = np.searchsorted(begins, first, "right") - 1
     found: list[Problem] = []
     for number, name in enumerate(names):
@@ -303,22 +312,21 @@ def _leaks(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
 
 
 def _lengths(examples: Sequence[Example]) -> list[Problem]:
+    """Report long lines, and pairs whose sides differ too much in length or not at all."""
+    own, other = (lengths_of(examples, side) for side in ("source", "target"))
+    usual = int(other.sum() or 1) / int(own.sum() or 1)
+    longest, ratio = np.maximum(own, other), (other + 1) / (own * usual + 1)
+    is_long = longest > LONGEST_LINE // 10
+    is_odd = (longest >= SHORT) & ~((ratio >= 1 / RATIO) & (ratio <= RATIO))
+    may_be_same = (own == other) & (own >= SHORT)
     found: list[Problem] = []
-    total = [0, 0]
-    for source, target in _sides(examples):
-        total[0] += len(source)
-        total[1] += len(target)
-    usual = (total[1] or 1) / (total[0] or 1)
-    for row, (source, target) in enumerate(_sides(examples)):
-        own, other = len(source), len(target)
-        longest = own if own > other else other
+    for row in np.flatnonzero(is_long | is_odd | may_be_same).tolist():
         reasons: list[str] = []
-        if longest > LONGEST_LINE // 10:
-            reasons.append(f"long line: {longest:,} characters")
-        ratio = (other + 1) / (own * usual + 1)
-        if longest >= SHORT and not 1 / RATIO <= ratio <= RATIO:
-            reasons.append(f"length ratio: {own} against {other} characters")
-        if source == target and own >= SHORT:
+        if is_long[row]:
+            reasons.append(f"long line: {longest[row]:,} characters")
+        if is_odd[row]:
+            reasons.append(f"length ratio: {own[row]} against {other[row]} characters")
+        if may_be_same[row] and (one := examples[row]).source == one.target:
             reasons.append("same text: source and target are equal")
         found += [Problem(place_of(examples, row), reason, "warning") for reason in reasons]
     return found
