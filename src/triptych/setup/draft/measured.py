@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MEASURED_SECONDS = 5.0  # time limit of the measurement
 WARM_STEPS, MOST_STEPS = 2, 40
+CPU_WEIGHTS = 4_000_000  # that are updated there: many times what a cache holds
+SLOW_SECONDS = 2.0  # of a first step that warms enough
+WHOLE_TOKENS, PART_TOKENS = 4096, 1024  # of a batch measured whole on a CPU, and of a part
 BUSY = 1.25  # slowdown, relative to a quiet machine, from which it is reported
 
 
@@ -56,9 +59,10 @@ def measured_speed(
     """Train a few steps on texts of the usual `length` in tokens and return the speed.
 
     With two stacks, half of the tokens are on each side, or `target` of them on that side. On a CPU
-    the processor time of this thread counts. The thread computes, or waits for the others while it
-    has a core, so other programs lengthen the wall time but not this. On an accelerator the wall
-    time counts.
+    a large batch is measured by a part of it: its gradients count as often as it has parts, the
+    update once. There the processor time of this thread counts: it computes, or waits for the
+    others while it has a core, so other programs lengthen the wall time but not this. On an
+    accelerator the wall time counts.
     """
     import torch
 
@@ -68,38 +72,85 @@ def measured_speed(
     from ...training.settings import TrainingSettings
 
     settings = settings or TrainingSettings()
-    sides = [
-        name
-        for name, other in (("source", "decoder"), ("target", "encoder"))
-        if config.architecture != other
-    ]
+    without = {"source": "decoder", "target": "encoder"}  # architecture that has no such side
+    sides = [name for name, other in without.items() if config.architecture != other]
     each = dict.fromkeys(sides, max(2, round(length / len(sides))))
     if target is not None:
         each = {"source": max(2, round(length) - target), "target": target}
-    count = max(1, batch_tokens // sum(each.values()))
     device = choose_device(settings.device)
+    on_cpu = device.type == "cpu"
+    some = PART_TOKENS if on_cpu and batch_tokens > WHOLE_TOKENS else batch_tokens
+    count = max(1, some // sum(each.values()))
     model = build(config).to(device)
     model.precision = choose_precision(settings.precision, device)
-    optimizers = Optimizers(dict(model.named_parameters()), settings)
+    weights, share = _updated(model, on_cpu)
+    optimizers = Optimizers(weights, settings)
     batch, ids = _batch(config, each, count, device)
-    clock, used, done = time.monotonic(), time.thread_time(), 0
+    clock, done = _Clock(on_cpu), 0
     for step in range(MOST_STEPS):
-        if step == WARM_STEPS:
-            if device.type != "cpu":
+        if step == WARM_STEPS or (step == 1 and clock.elapsed > SLOW_SECONDS):
+            if not on_cpu:
                 torch.accelerator.synchronize()
-            clock, used, done = time.monotonic(), time.thread_time(), 0
+            clock, done = _Clock(on_cpu), 0
         model.reseed(step)
         _loss(model, model(**batch), ids, len(sides) == 2).backward()
+        clock.add("gradients")
         optimizers.step(1e-4)
-        optimizers.forget_gradients()
+        model.zero_grad()
+        clock.add("update")
         done += 1
-        if step > WARM_STEPS and time.monotonic() - clock > MEASURED_SECONDS:
+        if done <= step and clock.elapsed > MEASURED_SECONDS:
             break
-    if device.type != "cpu":
+    if not on_cpu:
         torch.accelerator.synchronize()
-    elapsed = time.monotonic() - clock
-    seconds = max(1e-6, time.thread_time() - used if device.type == "cpu" else elapsed)
-    return Measured(done * count * sum(each.values()) / seconds, elapsed / seconds)
+        clock.add("update")
+    tokens = count * sum(each.values())
+    parts = max(1.0, batch_tokens / tokens)  # of a batch, each of which has its gradients
+    whole = parts * clock.seconds["gradients"] + clock.seconds["update"] / share
+    return Measured(done * parts * tokens / max(1e-6, whole), clock.slowdown)
+
+
+def _updated(model: torch.nn.Module, on_cpu: bool) -> tuple[dict[str, Any], float]:
+    """Return the parameters whose update is timed, and their share of all.
+
+    On a CPU they are the first ones, enough of them: the optimizer's state of all takes twice the
+    memory of the model.
+    """
+    every = dict[str, Any](model.named_parameters())
+    found, held = dict[str, Any](), 0
+    for name, weight in every.items():
+        if on_cpu and held >= CPU_WEIGHTS:
+            break
+        found[name] = weight
+        held += weight.numel()
+    return found, held / sum(weight.numel() for weight in every.values())
+
+
+class _Clock:
+    """Time the two parts of a step: on a CPU in the processor time of this thread.
+
+    seconds: of all gradients, and of all updates.
+    """
+
+    def __init__(self, on_cpu: bool) -> None:
+        self._now = time.thread_time if on_cpu else time.monotonic
+        self.seconds = {"gradients": 0.0, "update": 0.0}
+        self._begun, self._last = time.monotonic(), self._now()
+
+    def add(self, part: str) -> None:
+        """Count the time since the last call for a part."""
+        now = self._now()
+        self.seconds[part] += now - self._last
+        self._last = now
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._begun
+
+    @property
+    def slowdown(self) -> float:
+        """Return how many times longer than the parts together it took."""
+        return self.elapsed / max(1e-6, sum(self.seconds.values()))
 
 
 def _batch(

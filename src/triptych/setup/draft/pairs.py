@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from ...data.formats.subtitle_kinds import is_subtitles
 from ...data.formats.table_format import FIELDS
-from ...data.load import files_of, load_split, split_files
+from ...data.load import files_of, split_files, training_part
 from ...data.pair_table import values_of
 from ...data.table import DataTable
-from ...data.validation.pairs import check
+from ...data.validation.pairs import check_and_read
 from ...errors import DataError
 from ...messages import message
 from ...presets import configure, parameter_count
@@ -74,9 +74,13 @@ def recipe_text(request: DraftRequest) -> str:
     data = _table(request)
     parts = split_files(data)
     files = parts["train"]
-    report = check({name: files_of(names, data) for name, names in parts.items()})
+    notes = list[str]()
+    files_by_part = {name: files_of(names, data) for name, names in parts.items()}
+    report, tables = check_and_read(files_by_part, notes.append)
     refuse_fatal(report, " ".join(files), LEFT_OUT, request.report)
-    examples = load_split(data, "train", request.report)
+    for note in notes:
+        request.report(note)
+    examples = training_part(data, tables.pop("train"))
     if len(examples) < FEWEST:
         raise DataError(
             "{count} usable pairs are too few to learn from. Give some thousands.",
