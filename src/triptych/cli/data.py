@@ -191,7 +191,7 @@ def convert(
     return 0
 
 
-def shards(recipe: str, /, *, processes: int = 1) -> int:
+def shards(recipe: str, /, *, processes: int | None = None, ray: int | None = None) -> int:
     """Cut the texts of a streamed set into token shards, which training then reads.
 
     Goes on where it was interrupted. Prints the folder of the shards.
@@ -201,14 +201,16 @@ def shards(recipe: str, /, *, processes: int = 1) -> int:
     recipe
         A recipe with `data.stream`, or for plain text of more than about 1 GB.
     processes
-        How many processes cut texts; the shards are the same for any number.
+        How many processes cut texts, by default one; the shards are the same for any number.
+    ray
+        How many actors of Ray cut texts (the extra `ray`): on the cluster at RAY_ADDRESS, or else
+        on this machine. The shards are the same, and are written by this process.
     """
     from ..recipe.schema import Recipe
     from ..setup.shards import write_shards
+    from .shards_ray import crew_of
 
-    if processes < 1:
-        raise UsageError("--processes is {processes}; it must be at least 1.", processes=processes)
-    put(field(write_shards(Recipe.load(recipe), processes, talk)))
+    put(field(write_shards(Recipe.load(recipe), crew_of(processes, ray), talk)))
     return 0
 
 

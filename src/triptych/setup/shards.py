@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..data.batches.cutting import Crew
 from ..data.example import Notify
 from ..errors import UsageError
 from ..recipe.schema import Recipe
@@ -12,8 +13,13 @@ from .resolve import resolve
 from .tokenizer import find_tokenizers
 
 
-def write_shards(recipe: Recipe, processes: int, report: Notify) -> Path:
+def write_shards(recipe: Recipe, crew: Crew, report: Notify) -> Path:
     """Cut the texts of a streamed set with the tokenizer of its training; return the folder.
+
+    Args:
+        recipe: Names the texts and the tokenizer.
+        crew: The processes that cut.
+        report: Receives messages for the user.
 
     Raises:
         UsageError: The set is not streamed.
@@ -30,4 +36,4 @@ def write_shards(recipe: Recipe, processes: int, report: Notify) -> Path:
             name=recipe.name,
         )
     _, tokenizers = find_tokenizers(data)
-    return data.corpus.shards(tokenizers.target, processes=processes).folder
+    return data.corpus.shards(tokenizers.target, crew=crew).folder

@@ -437,7 +437,7 @@ def test_several_processes_write_the_shards_of_one(
     monkeypatch.setattr(cutting, "TOGETHER", 300)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "two"))
     parted = replace(table, validation=None, test=None, held_out=0.2)  # some are held out
-    two = Corpus(parted).shards(tokenizer, processes=2)
+    two = Corpus(parted).shards(tokenizer, crew=cutting.Crew(2))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "one"))
     one = Corpus(parted).shards(tokenizer)
     assert one.folder != two.folder and one.digest == two.digest and len(one.sizes) > 2

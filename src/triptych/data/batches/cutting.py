@@ -13,9 +13,11 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -115,35 +117,60 @@ def _plain(batch: Batch) -> list[tuple[str, bool, bool]]:
     return [(one.text or "", one.begins, one.ends) for _, one in batch]
 
 
-def in_order(texts: Texts, cutter: Cutter, processes: int) -> Iterator[tuple[Batch, Cut]]:
+Submit = Callable[[list[tuple[str, bool, bool]]], Callable[[], Cut]]
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Cut texts in some processes of this machine; one is this process.
+
+    size: how many cut at the same time.
+    """
+
+    size: int = 1
+
+    @contextmanager
+    def begin(self, cutter: Cutter) -> Iterator[Submit]:
+        """Give a function that begins to cut some texts and returns a function for the result.
+
+        Raises DataError if a process ends before its work.
+        """
+        if self.size == 1:
+            yield lambda texts: partial(cutter.cut, texts)
+            return
+        given = cutter.tokenizer.to_json(), dict(cutter.shares), list(cutter.missing)
+        with ProcessPoolExecutor(self.size, get_context("spawn"), _begin, given) as pool:
+            try:
+                yield lambda texts: pool.submit(_cut, texts).result
+            except BrokenProcessPool:
+                raise DataError(
+                    message(
+                        "A process that cuts texts into tokens was ended from outside, perhaps "
+                        "for lack of memory. Run the same command again, which goes on from the "
+                        "last whole shard, with fewer --processes."
+                    )
+                ) from None
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+ALONE = Crew()
+
+
+def in_order(texts: Texts, cutter: Cutter, crew: Crew) -> Iterator[tuple[Batch, Cut]]:
     """Yield the texts, some at a time, with the ids of each, in their order.
 
     Raises DataError if a process ends before its work.
     """
-    if processes == 1:
-        yield from ((batch, cutter.cut(_plain(batch))) for batch in _batches(texts))
-        return
-    given = cutter.tokenizer.to_json(), dict(cutter.shares), list(cutter.missing)
-    with ProcessPoolExecutor(processes, get_context("spawn"), _begin, given) as pool:
-        pending: deque[tuple[Batch, Future[Cut]]] = deque()
-        batches = _batches(texts)
-        try:
-            for batch in chain(batches, [None]):
-                if batch is not None:
-                    pending.append((batch, pool.submit(_cut, _plain(batch))))
-                while pending and (batch is None or len(pending) > 2 * processes):
-                    own, future = pending.popleft()
-                    yield own, future.result()
-        except BrokenProcessPool:
-            raise DataError(
-                message(
-                    "A process that cuts texts into tokens was ended from outside, perhaps for "
-                    "lack of memory. Run the same command again, which goes on from the last whole "
-                    "shard, with fewer --processes."
-                )
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    most = 2 * crew.size if crew.size > 1 else 0
+    with crew.begin(cutter) as submit:
+        pending: deque[tuple[Batch, Callable[[], Cut]]] = deque()
+        for batch in chain(_batches(texts), [None]):
+            if batch is not None:
+                pending.append((batch, submit(_plain(batch))))
+            while pending and (batch is None or len(pending) > most):
+                own, result = pending.popleft()
+                yield own, result()
 
 
 @dataclass
@@ -184,7 +211,7 @@ def cut_into(
     texts: Texts,
     cutter: Cutter,
     progress: Progress,
-    processes: int,
+    crew: Crew,
     tell: Callable[[int], None],
 ) -> int:
     """Write texts into shards, from where `progress` is; return how many texts are in them.
@@ -195,7 +222,7 @@ def cut_into(
         left.unlink(missing_ok=True)
     writer.go_on(progress.shards, progress.longest)
     seen, kept = progress.texts, sum(one["texts"] for one in progress.shards)
-    for batch, cut in in_order(islice(texts, seen, None), cutter, processes):
+    for batch, cut in in_order(islice(texts, seen, None), cutter, crew):
         for (number, one), ids in zip(batch, cut, strict=True):
             seen += 1
             if ids is None:

@@ -31,7 +31,7 @@ from ..formats.texts import as_it_is, files_in, texts_of
 from ..hub.data_sets import as_files
 from ..sets.files import cache_folder
 from ..split import division_of, sentence_key, split_of
-from .cutting import PROGRESS, Cutter, Progress, cut_into
+from .cutting import ALONE, PROGRESS, Crew, Cutter, Progress, cut_into
 from .shards import INDEX, VERSION, Shards, Writer
 
 if TYPE_CHECKING:
@@ -187,11 +187,11 @@ class Corpus:
         folder = self.folder(tokenizer)
         return Shards.open(folder) if (folder / INDEX).is_file() else None
 
-    def shards(self, tokenizer: Tokenizer, writes: bool = True, processes: int = 1) -> Shards:
+    def shards(self, tokenizer: Tokenizer, writes: bool = True, crew: Crew = ALONE) -> Shards:
         """Return the shards, and write them first if needed, from where a killed process was.
 
         writes: this process writes; only one of a machine's processes does, the others wait.
-        processes: that cut texts into tokens.
+        crew: the processes that cut texts into tokens.
         """
         folder = self.folder(tokenizer)
         while not writes and not (folder / INDEX).is_file():
@@ -205,12 +205,12 @@ class Corpus:
         with _own_folder(folder) as aside:
             if (folder / INDEX).is_file():  # another process was faster
                 return Shards.open(folder)
-            return self._written(folder, aside, tokenizer, processes)
+            return self._written(folder, aside, tokenizer, crew)
 
-    def _written(self, folder: Path, aside: Path, tokenizer: Tokenizer, processes: int) -> Shards:
+    def _written(self, folder: Path, aside: Path, tokenizer: Tokenizer, crew: Crew) -> Shards:
         """Write the shards aside, move them to their folder and open them."""
         try:
-            self._write(aside, tokenizer, processes)
+            self._write(aside, tokenizer, crew)
             # If the index exists now, another process was faster and wrote the same.
             if not (folder / INDEX).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
@@ -223,7 +223,7 @@ class Corpus:
         shutil.rmtree(aside, ignore_errors=True)
         return Shards.open(folder)
 
-    def _write(self, folder: Path, tokenizer: Tokenizer, processes: int) -> None:
+    def _write(self, folder: Path, tokenizer: Tokenizer, crew: Crew) -> None:
         held = self.held("validation") if "validation" in self._missing else []
         writer = Writer(folder, tokenizer.vocabulary_size, self._data.shard_tokens)
         progress = Progress.read(folder)
@@ -247,7 +247,7 @@ class Corpus:
                 )
 
         cutter = Cutter(tokenizer, self._shares, self._missing)
-        texts = cut_into(writer, self.texts(), cutter, progress, processes, tell)
+        texts = cut_into(writer, self.texts(), cutter, progress, crew, tell)
         if not texts:
             raise DataError("There is nothing to train on: the training data holds no text.")
         writer.finish(
