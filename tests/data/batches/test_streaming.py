@@ -488,12 +488,12 @@ def test_workers_end_with_a_killed_first_process(table: DataTable, tokenizer: To
     """Its queue stays open in the workers themselves, so they would wait for texts for ever."""
     code = (
         "import os, signal, sys\n"
-        "from triptych.data.batches.cutting import Cutter, in_order\n"
+        "from triptych.data.batches.cutting import Crew, Cutter, in_order\n"
         "from triptych.data.example import Example\n"
         "from triptych.data.tokenizers.loading import from_json\n"
         "if __name__ == '__main__':\n"
         "    texts = ((0, Example(text='the cat' * 200_000, place='a:1')) for _ in range(9))\n"
-        "    for _ in in_order(texts, Cutter(from_json(sys.argv[1]), {}, []), 2):\n"
+        "    for _ in in_order(texts, Cutter(from_json(sys.argv[1]), {}, []), Crew(2)):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     command = [sys.executable, "-c", code, tokenizer.to_json()]
