@@ -242,6 +242,18 @@ def test_without_ray_a_sentence_says_what_is_missing(
     assert not lines.with_name("out.parts").exists()
 
 
+def test_what_a_run_refuses_is_said_before_ray_starts(
+    triptych: Command, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An actor that refuses ends with a traceback of Ray."""
+    started: list[object] = []
+    monkeypatch.setattr("triptych.cli.predict_ray.refuse_without_ray", lambda: None)
+    monkeypatch.setattr("triptych.cli.predict_ray.answer_by_ray", lambda *_: started.append(1))
+    asked = ("predict", RUNS / "classifier", lines, "--out", lines.with_name("out"), "--ray", "2")
+    refused = triptych(*asked, "--to", "de")
+    assert refused.code == 2 and "--to" in refused.err and not started
+
+
 @pytest.mark.slow
 def test_actors_of_ray_write_the_bytes_of_one_process(
     triptych: Command, lines: Path, whole: bytes

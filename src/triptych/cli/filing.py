@@ -224,12 +224,8 @@ def answer_share(
                 count=share.count,
             )
         )
-    if pending and actors is not None:
-        from .predict_ray import answer_by_ray
-
-        answer_by_ray(asked, lines, parts, pending, actors)
-    elif pending:
-        answers = Answers(asked)
+    if pending:
+        answers = Answers(asked)  # also where actors load the run: what it refuses is said here
         if answers.text:
             raise UsageError(
                 message(
@@ -237,6 +233,12 @@ def answer_share(
                     "out."
                 )
             )
+    if pending and actors is not None:
+        from .predict_ray import answer_by_ray
+
+        del answers
+        answer_by_ray(asked, lines, parts, pending, actors)
+    elif pending:
         counting = Counting(sum(map(lines.length, pending)), message("texts"))
         for block in pending:
             answer_block(answers, lines, parts, block, counting)

@@ -67,13 +67,16 @@ def answer_by_ray(
     asked = dataclasses.replace(asked, run=str(Run.open(asked.run).path.absolute()))
     lines = dataclasses.replace(lines, path=lines.path.absolute())
     parts = type(parts)(parts.folder.absolute(), parts.manifest)
+    gpus, most = int(torch.cuda.is_available()), min(actors, len(pending))
+    # A pool that must have more actors than fit would wait for ever; a cluster may still grow.
+    fit = int(ray.cluster_resources().get("GPU" if gpus else "CPU", 1))
     blocks = from_items([{"block": block} for block in pending], override_num_blocks=len(pending))
     answered = blocks.map_batches(
         BlockAnswerer,
         fn_constructor_kwargs={"asked": asked, "lines": lines, "parts": parts},
         batch_size=1,
-        compute=ActorPoolStrategy(size=min(actors, len(pending))),
-        num_gpus=1 if torch.cuda.is_available() else 0,
+        compute=ActorPoolStrategy(min_size=max(1, min(most, fit)), max_size=most),
+        num_gpus=gpus,
     )
     try:
         with Counting(sum(map(lines.length, pending)), message("texts")) as counting:
