@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ...errors import DataError, UsageError
 from ...messages import listed, message
 from ..example import Example, Notify, OnProblem
-from .foreign.own_lines import own_lines
+from .foreign.own_lines import own_file, own_lines
 from .json_lines import object_of
 from .lines import decode_text, missing, read_bytes, stop
 from .table_format import Format, is_header, rows_of, sniffed
@@ -105,7 +105,7 @@ def is_clips(name: str | Path, encoding: str | None = None) -> bool:
     if path.suffix.lower() in SOUNDS:
         return True
     try:
-        lines = own_lines(path, encoding=encoding)
+        lines = own_file(path, encoding=encoding).lines
         form = sniffed(path, lines, [])
         if form.kind == "text":
             return False
@@ -146,7 +146,7 @@ def _is_title(form: Format, number: int, cells: Mapping[str, object]) -> bool:
 
 
 def _records(
-    lines: list[str], form: Format, wrong: OnProblem
+    lines: Sequence[str], form: Format, wrong: OnProblem
 ) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield (line number, key or number of column -> value)."""
     if form.kind != "jsonl":

@@ -16,7 +16,7 @@ from ..example import Example, Notify, OnProblem
 from ..small import class_counts
 from .choosing import HEADER, ColumnChoice, Columns, choose
 from .flag_columns import flags_of, labels_of, places_of
-from .foreign.own_lines import own_file, own_lines
+from .foreign.own_lines import own_file
 from .headers import NAMES
 from .json_lines import brief, object_of, text_of
 from .likely import sample_of
@@ -356,7 +356,7 @@ def needs_of(
     columns: the known columns; fields that are named there are in the file. None: other data.
     """
     path = Path(name)
-    lines = own_lines(path, encoding=encoding)
+    lines = own_file(path, encoding=encoding).lines
     form, given = sniffed(path, lines, []), [need for need in columns or {} if need != HEADER]
     learnt = [need for need in LEARNT if need in given]
     if "text" in given and learnt:

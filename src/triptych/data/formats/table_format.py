@@ -12,7 +12,7 @@ from typing import Literal
 
 from ...errors import DataError
 from ...messages import Message, message
-from .foreign.own_lines import OwnFile, own_lines
+from .foreign.own_lines import OwnFile, own_file
 from .json_lines import first_object, is_object
 from .quoting import quoting
 
@@ -87,7 +87,7 @@ def sniff(
 
     names: names of columns or keys to look for, in order of preference.
     """
-    return sniffed(Path(path), own_lines(path, encoding=encoding), names)
+    return sniffed(Path(path), own_file(path, encoding=encoding).lines, names)
 
 
 def sniffed(path: Path, lines: Sequence[str], names: Sequence[tuple[str, ...]]) -> Format:

@@ -13,7 +13,7 @@ from ..formats.clips import is_clips
 from ..formats.columns import LEARNT, refuse_unknown_fields
 from ..formats.columns import needs_of as columns_of
 from ..formats.foreign.label_folders import is_labelled
-from ..formats.foreign.own_lines import own_lines
+from ..formats.foreign.own_lines import own_file
 from ..formats.squad import is_question_file
 from ..formats.tagged_content import CONLL_SUFFIXES, is_conll
 from .chats import needs_of as chats_of
@@ -115,7 +115,7 @@ def _holds_trees(name: str, encoding: str | None) -> bool:
     if Path(name.removesuffix(".gz")).suffix in CONLL_SUFFIXES or not Path(name).is_file():
         return False
     try:
-        lines = own_lines(name, encoding=encoding)
+        lines = own_file(name, encoding=encoding).lines
     except DataError:
         return False
     first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
