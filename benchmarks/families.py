@@ -400,6 +400,8 @@ def child(what: str, place: str, *more: str) -> dict[str, float]:
             place, dtype=torch.float32
         )
     elif what == "load":
+        from pydantic import TypeAdapter  # noqa: F401
+
         from triptych.inference.loading import load
 
         work = lambda: load(place, device="cpu")  # noqa: E731

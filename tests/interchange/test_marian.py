@@ -16,7 +16,7 @@ from toys_of_both import BART, MARIAN, TOYS
 from triptych.convert import export_run, import_folder
 from triptych.data.tokenizers.sides import Tokenizers
 from triptych.decoding.settings import SET_ONLY, DecodingSettings
-from triptych.errors import RunError
+from triptych.errors import RunError, UsageError
 from triptych.inference.loading import load
 from triptych.interchange import sentencepiece_file, sentencepiece_tokenizers
 from triptych.runs.run import Run
@@ -309,3 +309,36 @@ def test_the_language_of_a_text_is_named_with_from(
     assert "does not ask for it" in capsys.readouterr().err
     assert code(["translate", run, "a", "--to", "de", "--from", "xx"]) != 0
     assert "xx" in capsys.readouterr().err
+
+
+def test_a_marian_of_several_languages_takes_one_with_to_or_by_a_tag(tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    there = marian(tmp_path / "there")
+    tags = {one: len(NUMBERS) + place for place, one in enumerate((">>deu<<", ">>zho_Hant<<"))}
+    there.resize_token_embeddings(len(NUMBERS) + len(tags))
+    there.save_pretrained(tmp_path / "there")
+    (tmp_path / "there" / "vocab.json").write_text(json.dumps({**NUMBERS, **tags}))
+    configure(there, tmp_path / "there", bad_words_ids=[[PAD]])
+    import_folder(tmp_path / "there", tmp_path / "run")
+    predictor = load(tmp_path / "run")
+    assert predictor.languages == {"source": [], "targets": ["deu", "zho_Hant"]}
+    source = predictor.tokenizers.source
+    configure(there, tmp_path / "there", max_new_tokens=12, num_beams=1)
+    for tag, number in tags.items():
+        language, text = tag.strip("<>"), TEXTS[1]
+        wanted = answered(there, source.source_of([number, *source.encode(text)]))
+        (one,) = predictor.predict([text], to=language, max_length=12, beams=1)
+        (other,) = predictor.predict([f"{tag} {text}"], max_length=12, beams=1)
+        assert one.tokens == other.tokens == wanted[:12], language
+    with pytest.raises(UsageError, match="choose one with --to: deu, zho_Hant"):
+        predictor.predict([f">>fra<< {TEXTS[1]}"])
+    with pytest.raises(UsageError, match="'fra'.*Allowed: deu, zho_Hant"):
+        predictor.predict([TEXTS[1]], to="fra")
+    export_run(tmp_path / "run", tmp_path / "out")
+    import_folder(tmp_path / "out", tmp_path / "again")
+    assert load(tmp_path / "again").languages == predictor.languages
+    theirs = library().MarianTokenizer.from_pretrained(tmp_path / "out")
+    text = "the cat sat"
+    assert theirs(f">>deu<< {text}").input_ids == source.source_of(
+        [tags[">>deu<<"], *source.encode(text)]
+    )

@@ -19,6 +19,7 @@ from toy_published import tokenizer_of
 
 from triptych.convert import export_adapter, export_run, import_model, open_origin
 from triptych.errors import RunError, UsageError
+from triptych.interchange.peft import read_adapter
 from triptych.model.lora import DOWN, SCALE, UP, merged
 from triptych.recipe.schema import ModelTable, Recipe
 from triptych.runs.run import Run
@@ -155,6 +156,26 @@ def test_rs_lora_and_patterns_are_read(tmp_path: Path) -> None:
         if not torch.equal(plain[name], before[name])
     }
     assert ratios == {round(math.sqrt(3), 4), round(9 / values["lora_alpha"] * math.sqrt(3), 4)}
+
+
+def test_patterns_are_expressions_of_which_the_first_counts(tmp_path: Path) -> None:
+    """As peft reads them: from the left, or after a dot, to the end of a layer's name."""
+    _, _, trained = made(tmp_path, "llama")
+    export_adapter(trained, tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_config.json"
+    values = json.loads(path.read_text())
+
+    def scales(patterns: dict[str, float]) -> dict[str, float]:
+        path.write_text(json.dumps({**values, "r": 3, "alpha_pattern": patterns}))
+        return {layer: one[2] for layer, one in read_adapter(path.parent).layers.items()}
+
+    usual, found = scales({}), scales({r"1\..*_proj": 6, "layers.*q_proj": 9, "_proj": 30})
+    for layer, scale in found.items():
+        wanted = 2.0 if ".1." in layer else 3.0 if "q_proj" in layer else usual[layer]
+        assert scale == pytest.approx(wanted), layer
+    for hostile in ("(a+)+", "(.*)*b", r"(a)\1", ".*" * 9, "(", "[", "a{2}{3}{4}{5}{6}"):
+        with pytest.raises(RunError, match="alpha_pattern names layers by"):
+            scales({hostile: 1})
 
 
 def test_what_is_not_such_an_adapter_is_refused(tmp_path: Path) -> None:

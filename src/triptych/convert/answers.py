@@ -18,6 +18,7 @@ from .heads import Use
 TASKS = (translation.SPEC.name, summarization.SPEC.name, text_to_text.SPEC.name)
 # en_XX of mBART, __en__ of M2M-100, eng_Latn of NLLB
 CODES = re.compile(r"([a-z]{2,3})_[A-Z]{2}|__([a-z]{2,8})__|([a-z]{3}_[A-Z][a-z]{3})")
+TAGS = re.compile(r">>([A-Za-z][\w@-]*)<<")  # of Marian: the target's language, before the source
 FEWEST_LANGUAGES = 2
 
 
@@ -31,7 +32,8 @@ def sides_of(folder: Folder) -> Sides:
     found = encoded(backend, "a", where)
     texts = [place for place, side in enumerate(found.sequence_ids) if side is not None]
     before, after = found.ids[: texts[0]], found.ids[texts[-1] + 1 :]
-    languages = languages_of(backend)
+    tags = languages_of(backend, TAGS)
+    languages = {} if tags else languages_of(backend)
     codes = {token: name for name, token in languages.items()}
     starts = _starts(folder, backend, bool(languages))
     marked = next((codes[one] for one in (*before, *after) if one in codes), None)
@@ -39,16 +41,16 @@ def sides_of(folder: Folder) -> Sides:
         before=[LANGUAGE if one in codes else one for one in before],
         after=[LANGUAGE if one in codes else one for one in after],
         starts=[LANGUAGE if one in codes else one for one in starts],
-        languages=languages,
+        languages=tags or languages,
         language=marked,
     )
 
 
-def languages_of(backend: tokenizers.Tokenizer) -> dict[str, int]:
+def languages_of(backend: tokenizers.Tokenizer, codes: re.Pattern[str] = CODES) -> dict[str, int]:
     """Return the languages whose names are special tokens: name -> token, sorted."""
     found: dict[str, int] = {}
     for number, added in backend.get_added_tokens_decoder().items():
-        match = CODES.fullmatch(added.content)
+        match = codes.fullmatch(added.content)
         if match is not None:
             found[next(one for one in match.groups() if one)] = number
     return dict(sorted(found.items())) if len(found) >= FEWEST_LANGUAGES else {}
@@ -101,5 +103,6 @@ def rewriting(task: str, sides: Sides, config: ModelConfig) -> Use:
     if isinstance(longest, int) and room is not None and longest > room:
         options["longest_source"] = room
     names = list(sides.languages) if task == translation.SPEC.name else []
-    labels = {"languages": {"source": names, "targets": names}, "tags": names}
+    sources = names if LANGUAGE in (*sides.before, *sides.after) else []
+    labels = {"languages": {"source": sources, "targets": names}, "tags": names}
     return Use(task=task, options=options, labels=labels)

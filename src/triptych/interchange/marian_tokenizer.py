@@ -187,7 +187,9 @@ def _of_json(path: Path, rows: int) -> Vocabulary:
     model["vocab"] = [*vocabulary, *([one, 0.0] for one in (*spare, start))]
     numbers[start] = rows
     own: TokenizerJson = cast(Any, values)
-    own["added_tokens"] = [layouts.added(one, numbers[one]) for one in (END, UNKNOWN, start)]
+    tags = [one for one in names if one[:2] == ">>" and one[-2:] == "<<"]
+    listed = (END, UNKNOWN, start, *tags)
+    own["added_tokens"] = [layouts.added(one, numbers[one]) for one in listed]
     own["post_processor"] = layouts.template(*layouts.ENDED, numbers)
     return Vocabulary(
         text=json.dumps(own, ensure_ascii=False), file=path.name, rows=rows + 1, start=rows,

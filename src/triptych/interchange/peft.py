@@ -8,6 +8,7 @@ blocks on a diagonal, which is the same sum.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +38,10 @@ WITHOUT: dict[str, tuple[object, ...]] = {
     "layer_replication": (None, []),
     "megatron_config": (None, {}),
 }
+
+
+REPEATED = re.compile(r"\)[*+?{]|\\[1-9]")  # a group that is repeated, or referred to
+MOST_REPEATS = 4
 
 
 @dataclass(kw_only=True)
@@ -149,13 +154,33 @@ def _layers(
     return found
 
 
+def _names(pattern: str, layer: str, where: Path) -> bool:
+    """Tell whether a regular expression matches a layer's name, or the end of it after a dot.
+
+    Raises RunError for one that is invalid, or that could take for ever (REPEATED, MOST_REPEATS).
+    """
+    try:
+        if REPEATED.search(pattern) or len(re.findall("[*+{]", pattern)) > MOST_REPEATS:
+            raise re.error("it repeats too much")
+        return re.match(rf"(.*\.)?({pattern})$", layer) is not None
+    except re.error as problem:
+        raise RunError(
+            "{where}: alpha_pattern names layers by '{pattern}', which is not read ({problem}). "
+            "Write the names of the layers instead.",
+            where=where.parent / CONFIG,
+            pattern=brief(pattern, 60),
+            problem=problem,
+        ) from None
+
+
 def _scale(layer: str, rank: int, values: Mapping[str, object], where: Path) -> float:
     """Return what the product is multiplied by: alpha / rank, or by its root (rsLoRA)."""
     alpha = values.get("lora_alpha")
     several = values.get("alpha_pattern")
-    for name, own in (several if isinstance(several, dict) else {}).items():
-        if layer == name or layer.endswith(f".{name}"):
+    for pattern, own in (several if isinstance(several, dict) else {}).items():
+        if _names(pattern, layer, where):
             alpha = own
+            break
     if isinstance(alpha, bool) or not isinstance(alpha, int | float):
         raise RunError(
             "{where}: lora_alpha of {layer} is {alpha}, not a number.",

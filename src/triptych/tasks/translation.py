@@ -5,8 +5,9 @@ See Johnson et al. 2017, section 3.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
@@ -16,10 +17,13 @@ from ..data.batches.framed import Frame
 from ..data.example import Example
 from ..data.pair_table import values_of
 from ..data.tokenizers.sides import Tokenizers
+from ..data.tokenizers.subwords import Tokenizer
 from ..errors import DataError, RunError, UsageError, unknown
 from .options import TranslationOptions, read_options
 from .sequence_to_sequence import pair, slots, with_loss
 from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
+
+TYPED = re.compile(r"(>>([^<>\s]+)<<)\s*(.*)", re.DOTALL)  # as users of Marian type a tag
 
 
 def build(values: Mapping[str, object]) -> Task:
@@ -85,9 +89,11 @@ def encode(
     """
     if example.source is None:
         raise DataError(f"{example.place or 'An example'} has no source text.")
-    tokenizer, wanted = tokenizers.source, _wanted(example, tokenizers, labels, default_target)
+    example, tokenizer = _as_typed(example, tokenizers.source), tokenizers.source
+    wanted = _wanted(example, tokenizers, labels, default_target)
     tag = [] if wanted is None or tokenizer.marks_answers else [tokenizer.tags[wanted]]
-    source = tokenizer.source_of([*tag, *tokenizer.encode(example.source)], example.source_language)
+    ids = tokenizer.encode(example.source or "")
+    source = tokenizer.source_of([*tag, *ids], example.source_language)
     return [pair(source, example, tokenizers, purpose, language=wanted)]
 
 
@@ -103,6 +109,14 @@ def frame(
     return Frame(
         tag, tokenizers.source.source_of([]), tokenizers.target.starts(), tokenizers.target.end_id
     )
+
+
+def _as_typed(example: Example, tokenizer: Tokenizer) -> Example:
+    """Take the language from a tag before the text, like >>fr<<, where none is named otherwise."""
+    found = TYPED.match(example.source or "") if example.target_language is None else None
+    if found is None or tokenizer.number(found[1]) != tokenizer.tags.get(found[2], -1):
+        return example
+    return replace(example, source=found[3], target_language=found[2])
 
 
 def _wanted(
