@@ -46,3 +46,12 @@ def keep_freed_pages(arenas: int = 1) -> bool:
         (ARENA_MAX, arenas),
     )
     return all([mallopt(option, value) == 1 for option, value in settings])
+
+
+def give_back_freed() -> None:
+    """Give pages that hold nothing back to the system, where glibc can."""
+    if sys.platform.startswith("linux"):
+        try:
+            ctypes.CDLL(None).malloc_trim(0)
+        except (OSError, AttributeError):
+            return

@@ -17,6 +17,7 @@ from ..data.validation.columns import refuse_unseen
 from ..errors import DataError, RunError, UsageError
 from ..messages import message
 from ..recipe.schema import Recipe
+from ..runs.allocator import give_back_freed
 from ..runs.run import Run
 from ..tasks.task import Labels, Task
 from ..training import streamed
@@ -137,6 +138,7 @@ def _encode(
     give nothing to learn from.
     """
     part = Encoder(task, tokenizers, labels, longest).encode(examples)
+    give_back_freed()  # what reading, learning and encoding took: the model comes next
     encoded, left = part.table, chosen(examples, np.flatnonzero(part.kept))
     passed = [place_of(examples, row) for row in np.flatnonzero(~part.kept).tolist()]
     nothing = [place_of(left, row) for row in encoded.empty]
