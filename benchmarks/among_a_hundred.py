@@ -11,7 +11,6 @@ import argparse
 import random
 
 from serving_memory import WORDS
-
 from triptych.decoding.writing import decode
 from triptych.inference.engine.engine import Engine
 from triptych.inference.loading import load
