@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,8 @@ def test_actors_of_ray_cut_the_shards_of_one_process(
     triptych: Command, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray.data", reason="the extra ray is not installed")
+    # Ray logs to the stream of the test that started it first, which is closed by now.
+    monkeypatch.setattr(logging, "raiseExceptions", False)
     written: list[dict[str, bytes]] = []
     for who in ((), ("--ray", "2")):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache{len(who)}"))
