@@ -211,10 +211,8 @@ def _digested(work: str, examples: Sequence[Example], sides: Sequence[str]) -> l
     workers = Workers(f"{__name__}:{work}", b"", spare_processes(len(examples)))
     blocks = ((None, block) for block in packed_blocks(examples, sides))
     found = [[np.frombuffer(raw, np.uint64) for raw in parts] for _, parts in workers.map(blocks)]
-    empty = np.empty(0, np.uint64)
-    return [np.concatenate(each).reshape(-1, 2) for each in zip(*found)] or [  # noqa: B905
-        empty.reshape(-1, 2) for _ in sides
-    ]
+    found = found or [[np.empty(0, np.uint64) for _ in sides]]
+    return [np.concatenate(each).reshape(-1, 2) for each in zip(*found, strict=True)]
 
 
 def firsts(found: np.ndarray) -> np.ndarray:
